@@ -1,0 +1,49 @@
+/**
+ * The only file that names outside packages; every other file imports from here.
+ * Light packages are re-exported. Packages that are large, native or used by one role only are
+ * loaded on demand, so that the edge starts without a native library and a worker without a server.
+ */
+export { Hono } from "hono";
+export type { Context, MiddlewareHandler } from "hono";
+export { HTTPException } from "hono/http-exception";
+export { upgradeWebSocket } from "hono/deno";
+export { bearerAuth } from "hono/bearer-auth";
+export { bodyLimit } from "hono/body-limit";
+export { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+export { and, asc, desc, eq, gt, inArray, relations, sql } from "drizzle-orm";
+export {
+  index,
+  integer,
+  primaryKey,
+  real,
+  sqliteTable,
+  text,
+  unique,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
+
+/** ONNX Runtime: a native library, loaded by device workers only. */
+export const loadOnnxRuntime = () => import("onnxruntime-node");
+export type { InferenceSession, Tensor as OnnxTensor } from "onnxruntime-node";
+/** Transformers.js: tokenizers, chat templates, hub loader, frozen models. */
+export const loadTransformers = () => import("@huggingface/transformers");
+/** Protocol buffers of the ONNX file format. */
+export const loadOnnxProto = () => import("onnx-proto");
+/** libSQL with its native binding (`file:` databases). */
+export const loadLibsql = () => import("@libsql/client");
+/** libSQL over fetch and WebSocket only: no FFI, no disk. */
+export const loadLibsqlWeb = () => import("@libsql/client/web");
+export type { Client as LibsqlClient, InStatement } from "@libsql/client";
+/** drizzle on a libSQL client. */
+export const loadDrizzleLibsql = () => import("drizzle-orm/libsql");
+/** WebSocket client for agent hosts (headers, ping, close codes). */
+export const loadWebSocketClient = () => import("ws");
+/** Command-line parser. */
+export const loadCommander = () => import("commander");
+/** Plots: vega-lite specification to SVG. */
+export const loadVega = () => import("vega");
+export const loadVegaLite = () => import("vega-lite");
+/** SVG to PNG. */
+export const loadResvg = () => import("@resvg/resvg-js");
+/** Property tests. */
+export const loadFastCheck = () => import("fast-check");
