@@ -1,0 +1,86 @@
+/**
+ * Writes a graph as the bytes of an ONNX model. Named dimensions become symbolic ones.
+ * Opset 18 for plain operations; com.microsoft for fused ones.
+ */
+import { loadOnnxProto } from "../../deps.ts";
+import { type Attribute, type Constant, Graph, type Node } from "./graph.ts";
+import type { Dtype, Tensor } from "./tensor.ts";
+
+const TYPE: Record<Dtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+
+/** The model's bytes, ready for an inference session. */
+export async function encodeModel(graph: Graph): Promise<Uint8Array> {
+  const { onnx } = (await loadOnnxProto()).default;
+  const model = onnx.ModelProto.create({
+    irVersion: 8,
+    producerName: "collm",
+    opsetImport: [{ domain: "", version: 18 }, { domain: "com.microsoft", version: 1 }],
+    graph: graphProto(graph, "main"),
+  });
+  return onnx.ModelProto.encode(model).finish();
+}
+
+// deno-lint-ignore no-explicit-any
+type Proto = any; // protobufjs objects are plain records
+
+function graphProto(graph: Graph, name: string): Proto {
+  const { nodes, outputs } = withNamedOutputs(graph);
+  return {
+    name,
+    input: graph.inputs.map(valueInfo),
+    output: outputs.map(valueInfo),
+    initializer: graph.constants.map(tensorProto),
+    node: nodes.map(nodeProto),
+  };
+}
+
+/** Output names are part of a program's interface, so each is an Identity of its tensor. */
+function withNamedOutputs(graph: Graph): { nodes: Node[]; outputs: Tensor[] } {
+  const nodes = [...graph.nodes];
+  const outputs = graph.outputs.map(({ name, tensor }) => {
+    nodes.push({
+      op: "Identity",
+      domain: "",
+      inputs: [tensor.name],
+      outputs: [name],
+      attributes: {},
+    });
+    return { ...tensor, name };
+  });
+  return { nodes, outputs };
+}
+
+function valueInfo(tensor: Tensor): Proto {
+  const dim = tensor.shape.map((d) => typeof d === "number" ? { dimValue: d } : { dimParam: d });
+  return {
+    name: tensor.name,
+    type: { tensorType: { elemType: TYPE[tensor.dtype], shape: { dim } } },
+  };
+}
+
+function tensorProto({ tensor, data }: Constant): Proto {
+  return {
+    name: tensor.name,
+    dataType: TYPE[tensor.dtype],
+    dims: tensor.shape,
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  };
+}
+
+function nodeProto(node: Node): Proto {
+  return {
+    opType: node.op,
+    domain: node.domain,
+    input: node.inputs,
+    output: node.outputs,
+    attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
+  };
+}
+
+function attribute(name: string, value: Attribute): Proto {
+  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name) };
+  if (typeof value === "number") return { name, type: 2, i: value };
+  if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };
+  if (Array.isArray(value)) return { name, type: 7, ints: value };
+  return { name, type: 1, f: value.float };
+}
