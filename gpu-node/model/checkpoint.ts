@@ -1,0 +1,70 @@
+/**
+ * Tensors of a checkpoint folder: model.safetensors, or the shards that
+ * model.safetensors.index.json names. What the tensors must be is config.ts's matter.
+ */
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
+import { CollmError } from "../../shared/errors.ts";
+import { readJsonObject } from "./files.ts";
+import { readSafetensors, type Tensor } from "./safetensors.ts";
+
+const WEIGHTS = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/**
+ * All tensors of the checkpoint in `folder`. Throws CollmError naming the file and the tensor when
+ * there are no weights, or when index and shards do not name the same tensors.
+ */
+export function readCheckpointTensors(folder: string): Map<string, Tensor> {
+  const single = join(folder, WEIGHTS);
+  if (existsSync(single)) return readSafetensors(single).tensors;
+  const path = join(folder, INDEX);
+  if (!existsSync(path)) {
+    throw new CollmError(
+      "not_found",
+      `Cannot read checkpoint '${folder}': it holds neither ${WEIGHTS} nor ${INDEX}`,
+    );
+  }
+  const shardOf = readIndex(path);
+  const tensors = new Map<string, Tensor>();
+  for (const shard of new Set(shardOf.values())) {
+    for (const [name, tensor] of readSafetensors(join(folder, shard)).tensors) {
+      if (shardOf.get(name) !== shard) {
+        throw new CollmError(
+          "invalid_request",
+          `Cannot read checkpoint '${folder}': ${shard} holds tensor '${name}', ` +
+            `for which ${INDEX} names ${shardOf.get(name) ?? "no file"}`,
+        );
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  for (const [name, shard] of shardOf) {
+    if (!tensors.has(name)) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot read checkpoint '${folder}': ${shard} lacks tensor '${name}' that ${INDEX} names`,
+      );
+    }
+  }
+  return tensors;
+}
+
+function readIndex(path: string): Map<string, string> {
+  const map = readJsonObject(path).weight_map;
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    throw new CollmError("invalid_request", `Cannot read '${path}': it has no weight_map`);
+  }
+  const shardOf = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    // A shard lies beside its index: a path could lead out of the folder.
+    if (typeof shard !== "string" || !/^[\w.-]+$/.test(shard) || shard !== basename(shard)) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot read '${path}': tensor '${name}' has no plain file name: ${JSON.stringify(shard)}`,
+      );
+    }
+    shardOf.set(name, shard);
+  }
+  return shardOf;
+}
