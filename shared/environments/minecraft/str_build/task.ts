@@ -1,0 +1,93 @@
+/**
+ * The task: a word, set in 5 by 5 letters on a wall of air, that two agents build together.
+ * Coordinates: x to the right from 0, y up from 0 (the top row of a letter is y = 4), z = 0.
+ * Leaves out where words come from (splits.ts).
+ */
+import { z } from "../../../../deps.ts";
+import { readFields } from "../../options.ts";
+import type { TaskItem } from "../../environment.ts";
+import { GLYPH_SIZE, textRows } from "../font.ts";
+import { PALETTES } from "../textures.ts";
+import { type Box, type Position, positions } from "../world.ts";
+
+export interface StrBuildTask {
+  /** 1 to 8 capital letters. */
+  word: string;
+  /** Most commands of the whole team in one turn. */
+  max_commands: number;
+}
+
+/** Where the blocks of a word belong. */
+export interface Target {
+  word: string;
+  width: number;
+  box: Box;
+  /** Rows from the top, '#' for a block. */
+  rows: string[];
+  /** Target cells by x, then y, ascending: the order of the compact prompt. */
+  cells: Position[];
+}
+
+/** Range of `max_commands`. */
+export const maxCommands = z.int().min(1).max(10_000);
+
+/** Target of a word; lower case is set as capitals, other characters as blanks. */
+export function targetOf(word: string, spacing?: number): Target {
+  const rows = textRows(word, spacing);
+  const width = rows[0]!.length;
+  const target: Target = {
+    word,
+    width,
+    box: { from: [0, 0, 0], to: [width - 1, GLYPH_SIZE - 1, 0] },
+    rows,
+    cells: [],
+  };
+  target.cells = [...positions(target.box)].filter((at) => isTarget(target, at)).sort(byXThenY);
+  return target;
+}
+
+/** Target cells of a word by x, then y, ascending. */
+export function targetCells(word: string): Position[] {
+  return targetOf(word).cells;
+}
+
+/** Whether a block belongs at a cell of the wall. */
+export function isTarget({ rows }: Target, [x, y]: Position): boolean {
+  return rows[GLYPH_SIZE - 1 - y]?.[x] === "#";
+}
+
+/** The order in which people list cells: top row first, left to right. */
+export function readingOrder(cells: readonly Position[]): Position[] {
+  return [...cells].sort((a, b) => b[1] - a[1] || a[0] - b[0] || a[2] - b[2]);
+}
+
+/** Blocks of each agent (air not listed). */
+export function palettes(agents: number): readonly (readonly string[])[] {
+  return PALETTES.slice(0, agents);
+}
+
+/** Command limit of each agent: equal shares, the remainder to the first agents. */
+export function commandLimits(total: number, agents: number): number[] {
+  return Array.from(
+    { length: agents },
+    (_, agent) => Math.floor(total / agents) + (agent < total % agents ? 1 : 0),
+  );
+}
+
+/**
+ * A task given by value, such as `{"word":"ICML","max_commands":300}`.
+ * @throws CollmError `invalid_request` for anything but 1 to 8 letters A to Z and a sane limit.
+ */
+export function inlineTask(input: unknown, defaultMaxCommands: number): TaskItem<StrBuildTask> {
+  const what = "Cannot read StrBuild task";
+  const schema = z.object({
+    word: z.string().regex(/^[A-Z]{1,8}$/, "it must be 1 to 8 letters A-Z"),
+    max_commands: maxCommands.default(defaultMaxCommands),
+  });
+  const task = readFields(schema, input, what, "field");
+  return { id: `str_build_word_${task.word}_${task.max_commands}`, task };
+}
+
+function byXThenY(a: Position, b: Position): number {
+  return a[0] - b[0] || a[1] - b[1];
+}

@@ -1,0 +1,33 @@
+/**
+ * The environments by id. An environment is created with its options, which are checked then;
+ * leaves out everything about a single environment.
+ */
+import { CollmError, suggest } from "../errors.ts";
+import type { Environment } from "./environment.ts";
+import { createStrBuild } from "./minecraft/str_build/index.ts";
+
+const FACTORIES: Readonly<Record<string, (options: Record<string, unknown>) => Environment>> = {
+  str_build: createStrBuild,
+};
+
+/** Ids of all environments. */
+export function environmentIds(): string[] {
+  return Object.keys(FACTORIES);
+}
+
+/**
+ * An environment with its options fixed.
+ * @throws CollmError `not_found` for an unknown id, `invalid_request` for an unknown or bad option.
+ */
+export function createEnvironment(
+  id: string,
+  options: Record<string, unknown> = {},
+): Environment {
+  const create = Object.hasOwn(FACTORIES, id) ? FACTORIES[id] : undefined;
+  if (create) return create(options);
+  const short = id.slice(0, 60);
+  throw new CollmError(
+    "not_found",
+    `Cannot find environment '${short}', ${suggest(short, environmentIds())}`,
+  );
+}
