@@ -47,3 +47,6 @@ export const loadVegaLite = () => import("vega-lite");
 export const loadResvg = () => import("@resvg/resvg-js");
 /** Property tests. */
 export const loadFastCheck = () => import("fast-check");
+/** File path of a DejaVu font (`DejaVuSans.ttf`), for text in pictures. */
+export const fontFile = (name: string): string =>
+  decodeURIComponent(new URL(import.meta.resolve(`dejavu-fonts-ttf/ttf/${name}`)).pathname);
