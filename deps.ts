@@ -10,7 +10,8 @@ export { upgradeWebSocket } from "hono/deno";
 export { bearerAuth } from "hono/bearer-auth";
 export { bodyLimit } from "hono/body-limit";
 export { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-export { and, asc, desc, eq, gt, inArray, relations, sql } from "drizzle-orm";
+export { and, asc, desc, eq, getTableColumns, gt, inArray, relations, sql } from "drizzle-orm";
+export type { SQL } from "drizzle-orm";
 export {
   index,
   integer,
@@ -21,6 +22,7 @@ export {
   unique,
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
+export type { SQLiteTable } from "drizzle-orm/sqlite-core";
 
 /** ONNX Runtime: a native library, loaded by device workers only. */
 export const loadOnnxRuntime = () => import("onnxruntime-node");
@@ -34,8 +36,10 @@ export const loadLibsql = () => import("@libsql/client");
 /** libSQL over fetch and WebSocket only: no FFI, no disk. */
 export const loadLibsqlWeb = () => import("@libsql/client/web");
 export type { Client as LibsqlClient, InStatement } from "@libsql/client";
-/** drizzle on a libSQL client. */
-export const loadDrizzleLibsql = () => import("drizzle-orm/libsql");
+/** drizzle on any libSQL client; the web entry, because the other one loads the native library. */
+export const loadDrizzleLibsql = () => import("drizzle-orm/libsql/web");
+export type { LibSQLDatabase } from "drizzle-orm/libsql/driver-core";
+export type { BatchItem } from "drizzle-orm/batch";
 /** WebSocket client for agent hosts (headers, ping, close codes). */
 export const loadWebSocketClient = () => import("ws");
 /** Command-line parser. */
