@@ -60,6 +60,7 @@ export async function cpuDevice(options: { threads?: number } = {}): Promise<Dev
           // Shapes change from call to call: planning memory per shape costs more than it saves.
           enableMemPattern: false,
           graphOptimizationLevel: "all",
+          logSeverityLevel: 3,
         },
       );
       return {

@@ -33,6 +33,15 @@ export function reshapeLike(g: Graph, x: Tensor, like: Tensor): Tensor {
   return g.record([x], y, (dy) => [reshapeLike(g, dy, x)]);
 }
 
+/** Reshape to a shape computed at run time: `vector` is int64 and agrees with `shape`. */
+export function reshapeTo(g: Graph, x: Tensor, vector: Tensor, shape: Shape): Tensor {
+  if (!sameVolume(x.shape, shape)) {
+    shapeError("reshapeTo", `[${shape.join(",")}] has another size`, x);
+  }
+  const y = g.emit1("Reshape", [x, vector], shape);
+  return g.record([x], y, (dy) => [reshapeLike(g, dy, x)]);
+}
+
 /** Run-time shape as an int64 vector. */
 export const shapeOf = (g: Graph, x: Tensor): Tensor =>
   g.emit1("Shape", [x], [x.shape.length], {}, { dtype: "int64" });
@@ -82,6 +91,19 @@ export function slice(g: Graph, x: Tensor, axis: number, start: number, end: num
     pads[x.shape.length + at] = size - end;
     return [g.emit1("Pad", [dy, g.indices(pads)], x.shape)];
   });
+}
+
+/** Consecutive pieces of the given sizes along one axis; carries no gradient. */
+export function split(g: Graph, x: Tensor, axis: number, sizes: readonly number[]): Tensor[] {
+  const at = axisOf(axis, x.shape.length);
+  if (sizes.reduce((a, b) => a + b, 0) !== x.shape[at]) {
+    shapeError("split", `pieces ${sizes.join(" + ")} of axis ${at}`, x);
+  }
+  const outputs = sizes.map((size) => ({
+    dtype: x.dtype,
+    shape: x.shape.map((d, i) => i === at ? size : d),
+  }));
+  return g.emit("Split", [x, g.indices(sizes)], outputs, { axis: at });
 }
 
 /**

@@ -1,0 +1,198 @@
+/**
+ * The microkernel: the verbs of verbs.ts on one device, in the thread that owns it.
+ * Blind to environments, agents and algorithms. Requests are taken one after the other
+ * (worker.ts); a failing one leaves every policy as it was.
+ */
+import { CollmError } from "../shared/errors.ts";
+import type { Device } from "./device.ts";
+import { loadPolicy } from "./load.ts";
+import type { Policy } from "./policy.ts";
+import { promptBucket } from "./program/batch.ts";
+import { ProgramLibrary } from "./program/library.ts";
+import { readLogprobs, readValues } from "./run_forward.ts";
+import { runSample } from "./run_sample.ts";
+import { runUpdate } from "./run_update.ts";
+import { savePolicy } from "./save.ts";
+import type {
+  GpuNode,
+  LoadRequest,
+  PolicyInfo,
+  SampleRequest,
+  SampleResult,
+  Sequence,
+  UpdateRequest,
+  UpdateResult,
+  ValueSequence,
+} from "./verbs.ts";
+
+/** How many answered updates are remembered per policy for retries. */
+const ANSWERS_KEPT = 64;
+
+export class Kernel implements GpuNode {
+  readonly #policies = new Map<string, Policy>();
+  readonly #library: ProgramLibrary;
+
+  constructor(device: Device) {
+    this.#library = new ProgramLibrary(device);
+  }
+
+  load(request: LoadRequest): Promise<PolicyInfo> {
+    const policy = loadPolicy(this.#library.device, request);
+    this.#policies.set(request.policy, policy);
+    return Promise.resolve(infoOf(policy));
+  }
+
+  list(): Promise<PolicyInfo[]> {
+    return Promise.resolve([...this.#policies.values()].map(infoOf));
+  }
+
+  async sample(request: SampleRequest): Promise<SampleResult> {
+    const policy = this.#get(request.policy);
+    const longest = Math.max(0, ...request.prompts.map((p) => p.length));
+    checkPrompts(policy, request);
+    checkLength(policy, "sample", promptBucket(longest) + request.max_tokens);
+    return {
+      completions: await runSample(this.#library, policy, request),
+      policy_version: policy.version,
+    };
+  }
+
+  async score(name: string, sequences: Sequence[]) {
+    const policy = this.#get(name);
+    sequences.forEach((s) => checkSequence(policy, "score", s.tokens, s.prompt_length));
+    return {
+      logprobs: await readLogprobs(this.#library, policy, sequences),
+      policy_version: policy.version,
+    };
+  }
+
+  async values(name: string, sequences: ValueSequence[]) {
+    const policy = this.#get(name);
+    requireValueHead(policy, "read values of");
+    for (const { tokens, read_at } of sequences) {
+      checkSequence(policy, "read values of", tokens, read_at === "last" ? 1 : read_at + 1);
+    }
+    return {
+      values: await readValues(this.#library, policy, sequences),
+      policy_version: policy.version,
+    };
+  }
+
+  async update(request: UpdateRequest): Promise<UpdateResult> {
+    const policy = this.#get(request.policy);
+    const payload = JSON.stringify(request);
+    const answered = policy.answered.get(request.seq);
+    if (answered) {
+      if (answered.payload === payload) return answered.result;
+      throw new CollmError(
+        "conflict",
+        `Cannot update policy '${policy.name}': seq ${request.seq} was used for another payload`,
+      );
+    }
+    if (request.batch.length === 0) {
+      throw new CollmError("invalid_request", `Cannot update '${policy.name}': batch is empty`);
+    }
+    for (const s of request.batch) {
+      checkSequence(policy, "update on", s.tokens, s.prompt_length);
+    }
+    if (request.loss === "value_mse") requireValueHead(policy, "update with value_mse");
+    const result = await runUpdate(this.#library, policy, request);
+    if (request.apply !== false) {
+      policy.answered.set(request.seq, { payload, result });
+      const oldest = policy.answered.keys().next();
+      if (policy.answered.size > ANSWERS_KEPT && !oldest.done) policy.answered.delete(oldest.value);
+    }
+    return result;
+  }
+
+  save(name: string, folder: string, options: { state?: boolean } = {}): Promise<void> {
+    return savePolicy(this.#get(name), folder, options);
+  }
+
+  unload(name: string): Promise<void> {
+    this.#get(name);
+    this.#policies.delete(name);
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.#policies.clear();
+    return Promise.resolve();
+  }
+
+  #get(name: string): Policy {
+    const policy = this.#policies.get(name);
+    if (policy) return policy;
+    const known = [...this.#policies.keys()].join(", ") || "none";
+    throw new CollmError("not_found", `Cannot find policy '${name}': loaded policies are ${known}`);
+  }
+}
+
+function infoOf(policy: Policy): PolicyInfo {
+  let parameters = 0;
+  for (const tensor of policy.parameters.values()) parameters += tensor.size;
+  return {
+    policy: policy.name,
+    source: policy.source,
+    architecture: policy.config.architecture,
+    parameters,
+    vocab_size: policy.config.vocabSize,
+    has_value_head: policy.shapes.has("value_head.0.weight"),
+    policy_version: policy.version,
+    can_learn: true,
+  };
+}
+
+function checkLength(policy: Policy, deed: string, length: number): void {
+  if (length <= policy.config.maxPositions) return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot ${deed} policy '${policy.name}': ${length} tokens exceed its ` +
+      `${policy.config.maxPositions} positions`,
+  );
+}
+
+function checkTokens(policy: Policy, deed: string, tokens: readonly number[]): void {
+  const bad = tokens.find((t) => !Number.isInteger(t) || t < 0 || t >= policy.config.vocabSize);
+  if (bad === undefined) return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot ${deed} policy '${policy.name}': token ${bad} is outside its vocabulary of ` +
+      `${policy.config.vocabSize}`,
+  );
+}
+
+function checkSequence(policy: Policy, deed: string, tokens: readonly number[], start: number) {
+  checkTokens(policy, deed, tokens);
+  checkLength(policy, deed, tokens.length);
+  if (!Number.isInteger(start) || start < 1 || start > tokens.length) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot ${deed} policy '${policy.name}': position ${start} is outside a sequence of ` +
+        `${tokens.length} tokens`,
+    );
+  }
+}
+
+function checkPrompts(policy: Policy, request: SampleRequest): void {
+  const fail = (why: string) => {
+    throw new CollmError("invalid_request", `Cannot sample policy '${policy.name}': ${why}`);
+  };
+  if (request.prompts.length !== request.seeds.length) {
+    fail(`${request.prompts.length} prompts but ${request.seeds.length} seeds`);
+  }
+  if (request.max_tokens < 1) fail(`max_tokens is ${request.max_tokens}`);
+  if (!(request.temperature >= 0)) fail(`temperature is ${request.temperature}`);
+  for (const prompt of request.prompts) {
+    if (prompt.length === 0) fail("a prompt has no tokens");
+    checkTokens(policy, "sample", prompt);
+  }
+}
+
+function requireValueHead(policy: Policy, deed: string): void {
+  if (policy.shapes.has("value_head.0.weight")) return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot ${deed} policy '${policy.name}': it has no value head`,
+  );
+}

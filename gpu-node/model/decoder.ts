@@ -1,0 +1,115 @@
+/**
+ * The forward pass of a Llama decoder over whole sequences, as a graph: what score, value and
+ * update share. Sequences are right-padded and attention is causal, so padding never reaches a
+ * real token. Leaves out generation (program/sample.ts) and losses (program/update.ts).
+ */
+import type { Graph } from "../graph/graph.ts";
+import { add, mul, silu, tanh } from "../graph/ops/elementwise.ts";
+import { linear } from "../graph/ops/linear.ts";
+import { attention, causalBias, rmsNorm, rotary, type RotaryTables } from "../graph/ops/nn.ts";
+import { concat, gatherRows, reshape, reshapeTo, shapeOf, transpose } from "../graph/ops/shape.ts";
+import { CollmError } from "../../shared/errors.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Parameters of a model by checkpoint name, as tensors of one graph. */
+export type Parameters = (name: string) => Tensor;
+
+/** Declares parameters as graph inputs on first use, with the shapes of `shapes`. */
+export function parameterInputs(
+  g: Graph,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): { get: Parameters; used: Map<string, Tensor> } {
+  const used = new Map<string, Tensor>();
+  const get = (name: string) => {
+    const known = used.get(name);
+    if (known) return known;
+    const shape = shapes.get(name);
+    if (!shape) throw new CollmError("internal", `Cannot build graph: no parameter '${name}'`);
+    const tensor = g.input(name, "float32", shape);
+    used.set(name, tensor);
+    return tensor;
+  };
+  return { get, used };
+}
+
+/** Rotary tables for `positions` positions: angle = position · theta^(−2i/head_dim). */
+export function rotaryTables(g: Graph, config: ModelConfig, positions: number): RotaryTables {
+  const half = config.headDim / 2;
+  const table = (f: (angle: number) => number) => {
+    const data = new Float32Array(positions * half);
+    for (let p = 0; p < positions; p++) {
+      for (let i = 0; i < half; i++) {
+        data[p * half + i] = f(p * config.ropeTheta ** (-2 * i / config.headDim));
+      }
+    }
+    return g.constant(data, [positions, half]);
+  };
+  return { cos: table(Math.cos), sin: table(Math.sin), minusSin: table((a) => -Math.sin(a)) };
+}
+
+/**
+ * Final normed hidden states of right-padded sequences.
+ * tokens int32 [batch, time] → [batch*time, hidden].
+ */
+export function hiddenStates(
+  g: Graph,
+  config: ModelConfig,
+  p: Parameters,
+  tokens: Tensor,
+  positions: number,
+): Tensor {
+  const { hiddenSize, heads, kvHeads, headDim, normEps } = config;
+  const group = heads / kvHeads;
+  const tables = rotaryTables(g, config, positions);
+  const start = g.constant(BigInt64Array.of(0n), [1]);
+  const bias = causalBias(g, tokens, 1);
+  const size = shapeOf(g, tokens);
+  const splitTo = (n: number) => concat(g, [size, g.indices([n, headDim])], 0);
+  const toQueries = splitTo(heads);
+  const toKeys = heads === kvHeads ? toQueries : splitTo(kvHeads);
+  const split = (x: Tensor, vector: Tensor, n: number) =>
+    transpose(g, reshapeTo(g, x, vector, ["batch", "time", n, headDim]), [0, 2, 1, 3]);
+  const grouped = (x: Tensor, per: number) =>
+    group === 1 ? x : reshape(g, x, ["batch", kvHeads, per, "time", headDim]);
+
+  let x = reshape(g, gatherRows(g, p("model.embed_tokens.weight"), tokens), [
+    "batch*time",
+    hiddenSize,
+  ]);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const w = (name: string) => p(`model.layers.${layer}.${name}.weight`);
+    const h = rmsNorm(g, x, w("input_layernorm"), normEps);
+    const q = rotary(
+      g,
+      split(linear(g, h, w("self_attn.q_proj")), toQueries, heads),
+      start,
+      tables,
+    );
+    const k = rotary(g, split(linear(g, h, w("self_attn.k_proj")), toKeys, kvHeads), start, tables);
+    const v = split(linear(g, h, w("self_attn.v_proj")), toKeys, kvHeads);
+    const o = attention(g, grouped(q, group), grouped(k, 1), grouped(v, 1), bias);
+    const merged = group === 1 ? o : reshape(g, o, ["batch", heads, "time", headDim]);
+    const rows = reshape(g, transpose(g, merged, [0, 2, 1, 3]), ["batch*time", heads * headDim]);
+    x = add(g, x, linear(g, rows, w("self_attn.o_proj")));
+
+    const f = rmsNorm(g, x, w("post_attention_layernorm"), normEps);
+    const gated = mul(g, silu(g, linear(g, f, w("mlp.gate_proj"))), linear(g, f, w("mlp.up_proj")));
+    x = add(g, x, linear(g, gated, w("mlp.down_proj")));
+  }
+  return rmsNorm(g, x, p("model.norm.weight"), normEps);
+}
+
+/** Vocabulary logits of chosen rows: hidden [n, hidden] → [n, vocab]. */
+export const logits = (g: Graph, config: ModelConfig, p: Parameters, hidden: Tensor): Tensor =>
+  linear(g, hidden, p(config.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
+
+/** Value head, Linear → tanh → Linear(1): hidden [n, hidden] → [n]. */
+export function valueHead(g: Graph, p: Parameters, hidden: Tensor): Tensor {
+  const inner = tanh(
+    g,
+    add(g, linear(g, hidden, p("value_head.0.weight")), p("value_head.0.bias")),
+  );
+  const out = add(g, linear(g, inner, p("value_head.2.weight")), p("value_head.2.bias"));
+  return reshape(g, out, [hidden.shape[0]!]);
+}

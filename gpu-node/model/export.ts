@@ -1,0 +1,132 @@
+/**
+ * A policy as a folder that Hugging Face tools (config.json, model.safetensors, tokenizer) and
+ * Transformers.js (onnx/model.onnx beside them) both load. The ONNX file is the step graph with a
+ * key/value cache that `generate` drives; its dimension names are the ones that loader looks for.
+ */
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { encodeModel } from "../graph/encode.ts";
+import { Graph } from "../graph/graph.ts";
+import { cast, compare, where } from "../graph/ops/elementwise.ts";
+import { linear } from "../graph/ops/linear.ts";
+import { concat, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
+import type { Policy } from "../policy.ts";
+import { positionsOf } from "../program/library.ts";
+import { type Shapes, weightsAsConstants } from "../program/sample.ts";
+import { cachedDecoder, fuseWeights } from "./cached.ts";
+import { type ModelConfig, toHuggingFaceConfig } from "./config.ts";
+import { rotaryTables } from "./decoder.ts";
+import { fileError, writeFileAtomic, writeJsonAtomic } from "./files.ts";
+import { VALUE_HEAD_FILE } from "./parameters.ts";
+import { writeSafetensors } from "./safetensors.ts";
+
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "generation_config.json",
+];
+
+/** Writes into a folder beside `folder` and renames it, so no reader sees half a checkpoint. */
+export async function writeCheckpoint(
+  policy: Policy,
+  folder: string,
+  options: { state?: boolean },
+): Promise<void> {
+  const fresh = `${folder}.writing`;
+  try {
+    rmSync(fresh, { recursive: true, force: true });
+    mkdirSync(join(fresh, "onnx"), { recursive: true });
+    const tensors = (
+      names: Iterable<string>,
+      from: ReadonlyMap<string, Policy["parameters"] extends Map<string, infer T> ? T : never>,
+    ) =>
+      new Map([...names].map((name) => {
+        const t = from.get(name)!;
+        return [name, { shape: [...t.dims], data: t.data as Float32Array }];
+      }));
+    const names = [...policy.shapes.keys()];
+    const head = names.filter((n) => n.startsWith("value_head."));
+    const body = names.filter((n) => !n.startsWith("value_head."));
+    writeJsonAtomic(join(fresh, "config.json"), toHuggingFaceConfig(policy.config));
+    writeSafetensors(join(fresh, "model.safetensors"), tensors(body, policy.parameters), {
+      format: "pt",
+    });
+    if (head.length) {
+      writeSafetensors(join(fresh, VALUE_HEAD_FILE), tensors(head, policy.parameters));
+    }
+    for (const file of TOKENIZER_FILES) {
+      const from = join(policy.source, file);
+      if (existsSync(from)) cpSync(from, join(fresh, file));
+    }
+    const data = (name: string) => policy.parameters.get(name)!.data as Float32Array;
+    writeFileAtomic(join(fresh, "onnx", "model.onnx"), [
+      await encodeModel(stepGraph(policy.config, policy.shapes, data)),
+    ]);
+    if (options.state) {
+      writeSafetensors(join(fresh, OPTIMIZER_FILE), tensors(policy.moments.keys(), policy.moments));
+      writeJsonAtomic(join(fresh, STATE_FILE), { step: policy.step, version: policy.version });
+    }
+    mkdirSync(dirname(folder), { recursive: true });
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(fresh, folder);
+  } catch (cause) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw fileError("write", folder, cause);
+  }
+}
+
+/** input_ids, attention_mask, position_ids and past_key_values → logits and present. */
+export function stepGraph(
+  config: ModelConfig,
+  shapes: Shapes,
+  data: (name: string) => Float32Array,
+): Graph {
+  const g = new Graph();
+  const tables = rotaryTables(g, config, positionsOf(config));
+  const weights = fuseWeights(g, config, weightsAsConstants(shapes, data)(g), tables);
+  const [batch, time] = ["batch_size", "sequence_length"];
+  const tokens = g.input("input_ids", "int64", [batch, time]);
+  const mask = g.input("attention_mask", "int64", [batch, "total_sequence_length"]);
+  const positions = g.input("position_ids", "int64", [batch, time]);
+  const cache = [batch, config.kvHeads, "past_sequence_length", config.headDim];
+  const past = weights.layers.map((_, i) => ({
+    key: g.input(`past_key_values.${i}.key`, "float32", cache),
+    value: g.input(`past_key_values.${i}.value`, "float32", cache),
+  }));
+  const { hidden, present } = cachedDecoder(g, config, weights, {
+    tokens,
+    positions,
+    bias: stepBias(g, tokens, mask),
+    past,
+    total: "total_sequence_length",
+  });
+  const vector = concat(g, [shapeOf(g, tokens), g.indices([config.vocabSize])], 0);
+  const rows = linear(g, hidden, weights.head);
+  g.output("logits", reshapeTo(g, rows, vector, [batch, time, config.vocabSize]));
+  present.forEach(({ key, value }, i) => {
+    g.output(`present.${i}.key`, key);
+    g.output(`present.${i}.value`, value);
+  });
+  return g;
+}
+
+/** [batch, 1, time, total]: −1e9 where the mask is 0 or the key comes after the query. */
+function stepBias(g: Graph, tokens: Tensor, mask: Tensor): Tensor {
+  const [batch, time] = tokens.shape as [string, string];
+  const total = mask.shape[1]!;
+  const int = (n: number) => g.constant(BigInt64Array.of(BigInt(n)), []);
+  const size = (x: Tensor) => g.emit1("Gather", [shapeOf(g, x), int(1)], [], { axis: 0 });
+  const [all, fresh] = [size(mask), size(tokens)];
+  const past = g.emit1("Sub", [all, fresh], []);
+  const range = (from: Tensor, to: Tensor, dim: string | number) =>
+    g.emit1("Range", [from, to, int(1)], [dim], {}, { dtype: "int64" });
+  const keys = g.emit1("Unsqueeze", [range(int(0), all, total), g.indices([0])], [1, total]);
+  const queries = g.emit1("Unsqueeze", [range(past, all, time), g.indices([1])], [time, 1]);
+  const later = compare(g, "Greater", keys, queries);
+  const absent = compare(g, "Less", cast(g, mask, "int32"), g.constant(Int32Array.of(1), []));
+  const hiddenKeys = g.emit1("Unsqueeze", [absent, g.indices([1, 2])], [batch, 1, 1, total]);
+  return where(g, compare(g, "Or", hiddenKeys, later), g.scalar(-1e9), g.scalar(0));
+}

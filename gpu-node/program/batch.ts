@@ -1,0 +1,87 @@
+/**
+ * Token sequences to the padded arrays that programs take. Right padding for score, value and
+ * update (causal attention never sees it), left padding for sampling. Only the rows that are read
+ * get a vocabulary product.
+ */
+import { uniforms } from "../../shared/random.ts";
+import type { HostTensor } from "../device.ts";
+import type { Sequence } from "../verbs.ts";
+import { UNIFORM_STEPS } from "./draw.ts";
+
+/** Prompts are padded to a multiple of this, so a row's arithmetic depends on itself alone. */
+const PROMPT_BUCKET = 32;
+
+/** Right-padded token matrix int32 [batch, time]. */
+export function rightPadded(sequences: readonly (readonly number[])[]): HostTensor {
+  const time = Math.max(...sequences.map((s) => s.length));
+  const data = new Int32Array(sequences.length * time);
+  sequences.forEach((tokens, b) => data.set(tokens, b * time));
+  return { data, dims: [sequences.length, time] };
+}
+
+/** Flat rows whose hidden states predict each response token, and those tokens. */
+export function responseRows(batch: readonly Sequence[], time: number) {
+  const rows: number[] = [];
+  const targets: number[] = [];
+  batch.forEach(({ tokens, prompt_length }, b) => {
+    for (let t = prompt_length; t < tokens.length; t++) {
+      rows.push(b * time + t - 1);
+      targets.push(tokens[t]!);
+    }
+  });
+  return { rows: Int32Array.from(rows), targets: Int32Array.from(targets) };
+}
+
+/** Flat row that a value is read at, one per sequence. */
+export function valueRows(
+  batch: readonly { tokens: number[]; read_at: "last" | number }[],
+  time: number,
+): Int32Array {
+  return Int32Array.from(
+    batch,
+    ({ tokens, read_at }, b) => b * time + (read_at === "last" ? tokens.length - 1 : read_at),
+  );
+}
+
+/** Length that a prompt is padded to. */
+export const promptBucket = (length: number): number =>
+  Math.ceil(length / PROMPT_BUCKET) * PROMPT_BUCKET;
+
+/** Left-padded prompts of one bucket: tokens [batch, width] and pads [batch, 1]. */
+export function leftPadded(prompts: readonly (readonly number[])[], width: number) {
+  const tokens = new Int32Array(prompts.length * width);
+  const pads = new Int32Array(prompts.length);
+  prompts.forEach((prompt, b) => {
+    pads[b] = width - prompt.length;
+    tokens.set(prompt, b * width + pads[b]!);
+  });
+  return {
+    tokens: { data: tokens, dims: [prompts.length, width] },
+    pads: { data: pads, dims: [prompts.length, 1] },
+  };
+}
+
+/** Uniforms [steps, batch, 1]; row b's depend on its seed alone. 23 bits, so always below 1. */
+export function uniformMatrix(seeds: readonly number[], steps: number): HostTensor {
+  const data = new Float32Array(steps * seeds.length);
+  seeds.forEach((seed, b) => {
+    const next = uniforms(seed);
+    for (let t = 0; t < steps; t++) {
+      data[t * seeds.length + b] = Math.floor(next() * UNIFORM_STEPS) / UNIFORM_STEPS;
+    }
+  });
+  return { data, dims: [steps, seeds.length, 1] };
+}
+
+/** Index groups of at most `limit` padded tokens each, longest sequences together. */
+export function microBatches(lengths: readonly number[], limit: number): number[][] {
+  const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+  const groups: number[][] = [];
+  for (const i of order) {
+    const group = groups.at(-1);
+    // The first of a group is its longest, so it sets the padded width.
+    if (group && (group.length + 1) * lengths[group[0]!]! <= limit) group.push(i);
+    else groups.push([i]);
+  }
+  return groups;
+}

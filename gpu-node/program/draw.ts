@@ -1,0 +1,109 @@
+/**
+ * Drawing one token per row inside a graph, by inverse CDF of the tempered softmax.
+ * The uniforms come from the host, so a row's tokens depend on its own seed alone. Two levels
+ * (blocks of 64, then within one block) avoid a vocabulary-squared triangle.
+ */
+import type { Graph } from "../graph/graph.ts";
+import { cast, compare, mul, sub, where } from "../graph/ops/elementwise.ts";
+import { matmul } from "../graph/ops/linear.ts";
+import { reduceSum, reshape } from "../graph/ops/shape.ts";
+import type { Dim, Tensor } from "../graph/tensor.ts";
+
+const BLOCK = 64;
+/** Largest uniform handed in, and the factor that keeps a draw inside its block. */
+export const UNIFORM_STEPS = 2 ** 23;
+
+export interface DrawControls {
+  /** 1/temperature, float32 [] (1 when greedy: logprobs are then those of temperature 1). */
+  inverseTemperature: Tensor;
+  /** bool []: take the most likely token. */
+  greedy: Tensor;
+}
+
+/** Upper-triangular ones [n, n]: x·U is the running sum of x. */
+function triangle(g: Graph, n: number): Tensor {
+  const data = new Float32Array(n * n);
+  for (let i = 0; i < n; i++) data.fill(1, i * n + i, (i + 1) * n);
+  return g.constant(data, [n, n], `running_sum_${n}`);
+}
+
+export interface DrawTables {
+  within: Tensor;
+  across: Tensor;
+}
+
+/** The triangles a vocabulary needs; made once in the root graph. */
+export function drawTables(g: Graph, vocab: number): DrawTables {
+  const blocks = Math.ceil(vocab / BLOCK);
+  const within = triangle(g, BLOCK);
+  return { within, across: blocks === BLOCK ? within : triangle(g, blocks) };
+}
+
+/**
+ * logits [rows, vocab], uniform [rows, 1] → token int32 [rows, 1] and its logprob [rows, 1] under
+ * the distribution drawn from.
+ */
+export function drawToken(
+  g: Graph,
+  logits: Tensor,
+  uniform: Tensor,
+  controls: DrawControls,
+  tables: DrawTables,
+): { token: Tensor; logprob: Tensor } {
+  const [rows, vocab] = logits.shape as [Dim, number];
+  const blocks = Math.ceil(vocab / BLOCK);
+  const logp = g.emit1(
+    "LogSoftmax",
+    [mul(g, logits, controls.inverseTemperature)],
+    logits.shape,
+    { axis: -1 },
+  );
+  const p = g.emit1("Exp", [logp], logits.shape);
+  const spare = blocks * BLOCK - vocab;
+  const padded = spare === 0
+    ? p
+    : g.emit1("Pad", [p, g.indices([0, 0, 0, spare])], [rows, blocks * BLOCK]);
+  const grid = reshape(g, padded, [rows, blocks, BLOCK]);
+
+  // Level 1: the first block whose running sum exceeds u·total.
+  const sums = matmul(g, reduceSum(g, grid, [2]), tables.across);
+  const last = sliceLast(g, sums, blocks);
+  const aim = mul(g, uniform, last);
+  const block = countUpTo(g, sums, aim);
+  const before = g.emit1("Pad", [sums, g.indices([0, 1, 0, 0])], [rows, blocks + 1]);
+  const start = g.emit1("GatherElements", [before, block], [rows, 1], { axis: 1 });
+
+  // Level 2: the same within the block; the aim stays below the block's own total.
+  const row = g.emit1("GatherND", [grid, cast(g, block, "int64")], [rows, BLOCK], {
+    batch_dims: 1,
+  });
+  const inner = matmul(g, row, tables.within);
+  const limit = mul(g, sliceLast(g, inner, BLOCK), g.scalar(1 - 2 / UNIFORM_STEPS));
+  const rest = g.emit1("Min", [sub(g, aim, start), limit], [rows, 1]);
+  const offset = countUpTo(g, inner, rest);
+  const base = g.emit1("Mul", [block, g.constant(Int32Array.of(BLOCK), [])], [rows, 1]);
+  const drawn = g.emit1("Add", [base, offset], [rows, 1]);
+
+  const best = cast(
+    g,
+    g.emit1("ArgMax", [logits], [rows, 1], { axis: 1, keepdims: 1 }, { dtype: "int64" }),
+    "int32",
+  );
+  const token = where(g, controls.greedy, best, drawn);
+  return { token, logprob: g.emit1("GatherElements", [logp, token], [rows, 1], { axis: 1 }) };
+}
+
+/** Number of entries of each row that are ≤ the row's aim, int32 [rows, 1]. */
+function countUpTo(g: Graph, running: Tensor, aim: Tensor): Tensor {
+  const below = cast(g, compare(g, "LessOrEqual", running, aim), "float32");
+  return cast(g, reduceSum(g, below, [1], true), "int32");
+}
+
+/** Last column, [rows, 1]. */
+function sliceLast(g: Graph, x: Tensor, size: number): Tensor {
+  return g.emit1(
+    "Slice",
+    [x, g.indices([size - 1]), g.indices([size]), g.indices([1])],
+    [x.shape[0]!, 1],
+  );
+}

@@ -1,0 +1,208 @@
+/**
+ * The verb `update`: weights of the named loss, one fused training step, or gradients summed over
+ * micro-batches and then applied when the batch is too large for one run.
+ *   policy_gradient: mean over sequences of −Σ_k logp_k·A_k
+ *   cross_entropy:   mean over response tokens of −logp_k (times the sequence's weight)
+ *   value_mse:       mean over sequences of (target − V)²
+ */
+import { CollmError } from "../shared/errors.ts";
+import type { OnnxTensor } from "../deps.ts";
+import type { HostTensor } from "./device.ts";
+import { optimizerFeeds } from "./graph/optimizer.ts";
+import { type Policy, versionOf } from "./policy.ts";
+import { microBatches, responseRows, rightPadded, valueRows } from "./program/batch.ts";
+import type { ProgramLibrary } from "./program/library.ts";
+import { type LossKind, momentName } from "./program/update.ts";
+import type { GradientReport, UpdateRequest, UpdateResult, UpdateSequence } from "./verbs.ts";
+
+/** Padded tokens of one training run; larger batches accumulate gradients. */
+const TOKENS_PER_RUN = 16384;
+
+type Feeds = Record<string, HostTensor | OnnxTensor>;
+type Outputs = Record<string, OnnxTensor>;
+
+export async function runUpdate(
+  library: ProgramLibrary,
+  policy: Policy,
+  request: UpdateRequest,
+): Promise<UpdateResult> {
+  const kind: LossKind = request.loss === "value_mse" ? "value" : "tokens";
+  const batches = splitBatch(request);
+  const tokens = request.batch.reduce((n, s) => n + s.tokens.length - s.prompt_length, 0);
+  const finish = (loss: number, norm: number, gradients?: Record<string, GradientReport>) => {
+    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot update policy '${policy.name}': loss is ${loss}, gradient norm ${norm}`,
+      );
+    }
+    return {
+      loss,
+      grad_norm: norm,
+      tokens,
+      policy_version: policy.version,
+      ...gradients && { gradients },
+    };
+  };
+
+  if (request.apply !== false && !request.report && batches.length === 1) {
+    const { program, parameters } = await library.update(
+      policy.config,
+      policy.shapes,
+      kind,
+      "step",
+    );
+    const output = await program.run({
+      ...Object.fromEntries(policy.parameters),
+      ...moments(policy, parameters),
+      ...stepFeeds(policy, request),
+      ...batches[0],
+    });
+    const [loss, norm] = [scalar(output, "loss"), scalar(output, "grad_norm")];
+    finish(loss, norm);
+    adopt(policy, parameters, output);
+    return finish(loss, norm);
+  }
+
+  const { program, parameters } = await library.update(
+    policy.config,
+    policy.shapes,
+    kind,
+    "gradients",
+  );
+  let loss = 0;
+  const sums = new Map<string, Float32Array>();
+  for (const feeds of batches) {
+    const output = await program.run({ ...Object.fromEntries(policy.parameters), ...feeds });
+    loss += scalar(output, "loss");
+    for (const name of parameters) {
+      const fresh = output[`grad.${name}`]!.data as Float32Array;
+      const sum = sums.get(name);
+      if (!sum) sums.set(name, fresh);
+      else for (let i = 0; i < sum.length; i++) sum[i]! += fresh[i]!;
+    }
+  }
+  const norm = Math.sqrt([...sums.values()].reduce((n, g) => n + squares(g), 0));
+  const report = request.report === "gradients"
+    ? Object.fromEntries([...sums].map(([name, g]) => [name, reportOf(g)]))
+    : undefined;
+  finish(loss, norm);
+  if (request.apply === false) return finish(loss, norm, report);
+
+  const apply = await library.apply(policy.config, policy.shapes, parameters);
+  const grads = parameters.map((name) => [`grad.${name}`, {
+    data: sums.get(name)!,
+    dims: policy.shapes.get(name)!,
+  }]);
+  const output = await apply.run({
+    ...Object.fromEntries(policy.parameters),
+    ...Object.fromEntries(grads),
+    ...moments(policy, parameters),
+    ...stepFeeds(policy, request),
+  });
+  adopt(policy, parameters, output);
+  return finish(loss, norm, report);
+}
+
+/** Feeds of each micro-batch, weights averaged over the whole request. */
+function splitBatch(request: UpdateRequest): Feeds[] {
+  const lengths = request.batch.map((s) => s.tokens.length);
+  return microBatches(lengths, TOKENS_PER_RUN).map((group) => {
+    const batch = group.map((i) => request.batch[i]!);
+    const tokens = rightPadded(batch.map((s) => s.tokens));
+    const time = tokens.dims[1]!;
+    const scale = request.loss_scale ?? 1;
+    if (request.loss === "value_mse") {
+      const rows = valueRows(
+        batch.map((s) => ({ ...s, read_at: s.read_at ?? s.prompt_length - 1 })),
+        time,
+      );
+      const dims = [rows.length];
+      return {
+        tokens,
+        rows: { data: rows, dims },
+        targets: { data: Float32Array.from(batch, (s) => field(s, "target")), dims },
+        weights: { data: new Float32Array(rows.length).fill(scale / lengths.length), dims },
+      };
+    }
+    const { rows, targets } = responseRows(batch, time);
+    const weights = Float32Array.from(
+      batch.flatMap((s) => tokenWeights(request, s)),
+      (w) => w * scale,
+    );
+    const dims = [rows.length];
+    return {
+      tokens,
+      rows: { data: rows, dims },
+      targets: { data: targets, dims },
+      weights: { data: weights, dims },
+    };
+  });
+}
+
+/** Weight of each response token in the loss −Σ weight·logp. */
+function tokenWeights(request: UpdateRequest, s: UpdateSequence): number[] {
+  const count = s.tokens.length - s.prompt_length;
+  if (request.loss === "cross_entropy") {
+    const total = request.batch.reduce((n, q) => n + q.tokens.length - q.prompt_length, 0);
+    return Array(count).fill((s.weight ?? 1) / total);
+  }
+  const per = s.advantages ?? Array(count).fill(field(s, "advantage"));
+  if (per.length !== count) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot update: ${per.length} advantages for a response of ${count} tokens`,
+    );
+  }
+  return per.map((a) => a / request.batch.length);
+}
+
+function field(s: UpdateSequence, name: "advantage" | "target"): number {
+  const value = s[name];
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw new CollmError("invalid_request", `Cannot update: '${name}' of a sequence is ${value}`);
+}
+
+function stepFeeds(policy: Policy, { optimizer: o, max_grad_norm }: UpdateRequest): Feeds {
+  return optimizerFeeds({
+    lr: o.learning_rate,
+    betas: o.betas ?? [0.9, 0.999],
+    eps: o.eps ?? 1e-8,
+    weightDecay: o.weight_decay ?? 0.01,
+    maxNorm: max_grad_norm ?? 0,
+  }, policy.step + 1);
+}
+
+/** Adam moments, zeros before the first step. */
+function moments(policy: Policy, parameters: readonly string[]): Feeds {
+  return Object.fromEntries(parameters.flatMap((name) =>
+    (["m", "v"] as const).map((kind) => {
+      const key = momentName(kind, name);
+      const known = policy.moments.get(key);
+      const dims = policy.shapes.get(name)!;
+      return [key, known ?? { data: new Float32Array(dims.reduce((a, b) => a * b, 1)), dims }];
+    })
+  ));
+}
+
+function adopt(policy: Policy, parameters: readonly string[], output: Outputs): void {
+  for (const name of parameters) {
+    policy.parameters.set(name, output[`new.${name}`]!);
+    for (const kind of ["m", "v"] as const) {
+      const key = momentName(kind, name);
+      policy.moments.set(key, output[`new.${key}`]!);
+    }
+  }
+  policy.step++;
+  policy.version = versionOf(policy.step, policy.parameters);
+}
+
+const scalar = (output: Outputs, name: string): number => (output[name]!.data as Float32Array)[0]!;
+
+const squares = (g: Float32Array): number => g.reduce((n, x) => n + x * x, 0);
+
+const reportOf = (g: Float32Array): GradientReport => ({
+  norm: Math.sqrt(squares(g)),
+  first: [...g.subarray(0, 4)],
+  last: [...g.subarray(-2)],
+});

@@ -1,0 +1,165 @@
+/**
+ * The whole node on a small random Llama against PyTorch's numbers (tests/golden/torch/llama-tiny):
+ * log-probabilities, policy-gradient loss and gradients, AdamW, value head, greedy tokens.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { cpuDevice } from "../../gpu-node/device.ts";
+import { Kernel } from "../../gpu-node/kernel.ts";
+import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
+import type { GradientReport, UpdateRequest } from "../../gpu-node/verbs.ts";
+
+const folder = new URL("../golden/torch/llama-tiny", import.meta.url).pathname;
+const golden = JSON.parse(Deno.readTextFileSync(join(folder, "expected.json")));
+const { input_ids, lengths, prompt_lengths, advantages } = golden.batch;
+const sequences = (input_ids as number[][]).map((ids, i) => ({
+  tokens: ids.slice(0, lengths[i]),
+  prompt_length: prompt_lengths[i] as number,
+}));
+
+async function kernel(): Promise<Kernel> {
+  const node = new Kernel(await cpuDevice());
+  await node.load({ policy: "tiny", source: folder });
+  return node;
+}
+
+const close = (a: number, b: number, tolerance: number, what: string) =>
+  assert.ok(Math.abs(a - b) <= tolerance, `${what}: ${a} is not within ${tolerance} of ${b}`);
+const relative = (a: number, b: number, tolerance: number, what: string) =>
+  close(a, b, tolerance * Math.max(1e-2, Math.abs(b)), what);
+
+function compareGradients(
+  actual: Record<string, GradientReport>,
+  expected: Record<string, GradientReport>,
+  tolerance: number,
+) {
+  assert.deepEqual(Object.keys(actual).sort(), Object.keys(expected).sort());
+  for (const [name, e] of Object.entries(expected)) {
+    const a = actual[name]!;
+    relative(a.norm, e.norm, tolerance, `norm of ${name}`);
+    const scale = Math.max(e.norm / 10, 1e-2);
+    for (const end of ["first", "last"] as const) {
+      e[end].forEach((x, i) => close(a[end][i]!, x, tolerance * scale, `${name} ${end}[${i}]`));
+    }
+  }
+}
+
+const policyGradient = (extra: Partial<UpdateRequest> = {}): UpdateRequest => ({
+  policy: "tiny",
+  seq: 1,
+  loss: "policy_gradient",
+  batch: sequences.map((s, i) => ({ ...s, advantage: advantages[i] })),
+  optimizer: { name: "adamw", learning_rate: 0.01, weight_decay: 0.01 },
+  ...extra,
+});
+
+Deno.test("score gives PyTorch's log-probabilities within 1e-4", async () => {
+  const { logprobs } = await (await kernel()).score("tiny", sequences);
+  (golden.response_logprobs as number[][]).forEach((row, i) => {
+    assert.equal(logprobs[i]!.length, row.length);
+    row.forEach((x, k) => close(logprobs[i]![k]!, x, 1e-4, `logprob ${i},${k}`));
+  });
+});
+
+Deno.test("update without apply gives PyTorch's policy gradients within 1e-3", async () => {
+  const node = await kernel();
+  const result = await node.update(policyGradient({ apply: false, report: "gradients" }));
+  const expected = golden.policy_gradient_full;
+  relative(result.loss, expected.loss, 1e-3, "loss");
+  relative(result.grad_norm, expected.grad_norm, 1e-3, "grad_norm");
+  compareGradients(result.gradients!, expected.grads, 1e-3);
+});
+
+Deno.test("three fused AdamW steps end at PyTorch's parameters within 1e-4", async () => {
+  const node = await kernel();
+  const target = await Deno.makeTempDir();
+  const results = [];
+  for (const seq of [1, 2, 3]) results.push(await node.update(policyGradient({ seq })));
+  relative(results[2]!.loss, golden.adamw_3_steps.loss_before_step_3, 1e-3, "loss before step 3");
+  await node.save("tiny", join(target, "out"));
+  const saved = readCheckpointTensors(join(target, "out"));
+  for (
+    const [name, e] of Object.entries(golden.adamw_3_steps.params as Record<string, GradientReport>)
+  ) {
+    const data = saved.get(name)!.data;
+    const norm = Math.sqrt(data.reduce((n, x) => n + x * x, 0));
+    relative(norm, e.norm, 1e-4, `norm of ${name}`);
+    e.first.forEach((x, i) => close(data[i]!, x, 1e-4, `${name} first[${i}]`));
+    e.last.forEach((x, i) => close(data.at(i - 2)!, x, 1e-4, `${name} last[${i}]`));
+  }
+  await Deno.remove(target, { recursive: true });
+});
+
+Deno.test("value head and value loss agree with PyTorch", async () => {
+  const node = await kernel();
+  const reads = sequences.map((s) => ({ tokens: s.tokens, read_at: s.prompt_length - 1 }));
+  const { values } = await node.values("tiny", reads);
+  const critic = golden.critic;
+  values.forEach((v, i) => close(v, critic.values[i], 1e-4, `value ${i}`));
+  const result = await node.update({
+    ...policyGradient({
+      loss: "value_mse",
+      loss_scale: critic.coef,
+      apply: false,
+      report: "gradients",
+    }),
+    batch: sequences.map((s, i) => ({ ...s, target: critic.targets[i] })),
+  });
+  relative(result.loss, critic.loss, 1e-3, "loss");
+  compareGradients(result.gradients!, critic.grads, 1e-3);
+});
+
+Deno.test("greedy sampling continues with PyTorch's tokens", async () => {
+  const node = await kernel();
+  const { completions } = await node.sample({
+    policy: "tiny",
+    prompts: [golden.greedy.prompt],
+    seeds: [1],
+    max_tokens: 12,
+    temperature: 0,
+    stop_tokens: [],
+  });
+  assert.deepEqual(completions[0]!.tokens, golden.greedy.new_tokens);
+});
+
+Deno.test("sample reports the log-probabilities that score computes", async () => {
+  const node = await kernel();
+  const prompts = [[5, 6, 7], [8, 9, 10, 11, 12, 13], Array.from({ length: 40 }, (_, i) => i + 1)];
+  const { completions } = await node.sample({
+    policy: "tiny",
+    prompts,
+    seeds: [1, 2, 3],
+    max_tokens: 20,
+    temperature: 1,
+    stop_tokens: [],
+  });
+  const { logprobs } = await node.score(
+    "tiny",
+    completions.map((c, i) => ({
+      tokens: [...prompts[i]!, ...c.tokens],
+      prompt_length: prompts[i]!.length,
+    })),
+  );
+  completions.forEach((c, i) =>
+    c.logprobs.forEach((x, k) => close(x, logprobs[i]![k]!, 1e-4, `logprob ${i},${k}`))
+  );
+});
+
+Deno.test("sample gives a row the same tokens whatever else is in the batch", async () => {
+  const node = await kernel();
+  const request = (rows: number[]) => ({
+    policy: "tiny",
+    prompts: rows.map((r) =>
+      Array.from({ length: 3 + (r * 7) % 20 }, (_, i) => (r * 31 + i * 5) % 97)
+    ),
+    seeds: rows.map((r) => 1000 + r),
+    max_tokens: 24,
+    temperature: 0.8,
+    stop_tokens: [2],
+  });
+  const together = await node.sample(request([...Array(33).keys()]));
+  for (const rows of [[0], [5, 6], [32, 1, 17], [...Array(9).keys()]]) {
+    const { completions } = await node.sample(request(rows));
+    rows.forEach((r, i) => assert.deepEqual(completions[i], together.completions[r]));
+  }
+});
