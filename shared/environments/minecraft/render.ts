@@ -21,7 +21,7 @@ type Point = readonly [x: number, y: number];
 
 /** Pixels per block and screen directions of the three axes (x right, y up, z to the viewer). */
 const UNIT = 26;
-const AXES: readonly Point[] = [[0.95, 0.2], [0, -1], [-0.42, 0.3]];
+const AXES: readonly Point[] = [[0.97, 0.13], [0, -1], [-0.4, 0.26]];
 const MARGIN = 18;
 const LINE_HEIGHT = 20;
 const MARK = "#e0342b";
@@ -94,7 +94,7 @@ function backdrop(width: number, height: number, depth: number): string[] {
   ];
 }
 
-/** The visible faces of one block; a misplaced one gets a red frame and cross. */
+/** The visible faces of one block; a misplaced one gets a red frame. */
 function cube(
   [x, y, z]: Position,
   { at, block, misplaced }: WorldPicture["blocks"][number],
@@ -106,28 +106,14 @@ function cube(
   const edge = shade(colour, 0.55);
   const faces: string[] = [];
   if (free(0, 1, 0)) {
-    const top: Position[] = [[x, y + 1, z], [x + 1, y + 1, z], [x + 1, y + 1, z + 1], [
-      x,
-      y + 1,
-      z + 1,
-    ]];
-    faces.push(polygon(top, colour, edge));
+    faces.push(polygon(quad([x, y + 1, z], [1, 0, 0], [0, 0, 1]), colour, edge));
   }
   if (free(1, 0, 0)) {
-    const side: Position[] = [[x + 1, y, z], [x + 1, y + 1, z], [x + 1, y + 1, z + 1], [
-      x + 1,
-      y,
-      z + 1,
-    ]];
-    faces.push(polygon(side, shade(colour, 0.72), edge));
+    faces.push(polygon(quad([x + 1, y, z], [0, 1, 0], [0, 0, 1]), shade(colour, 0.72), edge));
   }
   if (free(0, 0, 1)) {
-    faces.push(polygon(front(x, y, z + 1), shade(colour, 0.9), edge));
-    if (misplaced) {
-      faces.push(polygon(inset(x, y, z + 1, 0.12), "none", MARK, 2));
-      const [a, b, c, d] = inset(x, y, z + 1, 0.3);
-      faces.push(stroke(a!, c!), stroke(b!, d!));
-    }
+    faces.push(polygon(inset(x, y, z + 1, 0), shade(colour, 0.9), edge));
+    if (misplaced) faces.push(polygon(inset(x, y, z + 1, 0.14), "none", MARK, 2.5));
   }
   return faces.join("\n");
 }
@@ -137,20 +123,16 @@ function ghost([x, y, z]: Position): string {
   return polygon(inset(x, y, z + 0.5, 0.08), "#dfe8f5", "#9db2cf", 1, ' stroke-dasharray="3 3"');
 }
 
-function front(x: number, y: number, z: number): Position[] {
-  return inset(x, y, z, 0);
+/** Corners of a face: an origin and its two edges. */
+function quad(at: Position, a: Position, b: Position): Position[] {
+  const plus = (p: Position, q: Position): Position => [p[0] + q[0], p[1] + q[1], p[2] + q[2]];
+  return [at, plus(at, a), plus(plus(at, a), b), plus(at, b)];
 }
 
 /** Corners of the front face, moved inwards by a part of the block. */
 function inset(x: number, y: number, z: number, part: number): Position[] {
   const [l, r, b, t] = [x + part, x + 1 - part, y + part, y + 1 - part];
   return [[l, b, z], [r, b, z], [r, t, z], [l, t, z]];
-}
-
-function stroke(a: Position, b: Position): string {
-  const [[x1, y1], [x2, y2]] = [project(a), project(b)];
-  return `<line x1="${px(x1)}" y1="${px(y1)}" x2="${px(x2)}" y2="${px(y2)}" ` +
-    `stroke="${MARK}" stroke-width="2"/>`;
 }
 
 function polygon(

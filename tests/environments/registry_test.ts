@@ -1,0 +1,57 @@
+/** Creating environments: ids, options and their refusals. */
+import assert from "node:assert/strict";
+import { createEnvironment, environmentIds } from "../../shared/environments/registry.ts";
+import { CollmError } from "../../shared/errors.ts";
+
+function refusal(call: () => unknown): CollmError {
+  try {
+    call();
+  } catch (error) {
+    assert.ok(error instanceof CollmError, String(error));
+    return error;
+  }
+  throw new Error("nothing was refused");
+}
+
+Deno.test("createEnvironment gives str_build with its defaults", () => {
+  assert.deepEqual(environmentIds(), ["str_build"]);
+  const environment = createEnvironment("str_build");
+  assert.deepEqual(environment.options, {
+    turns: 4,
+    agents: 2,
+    prompt_style: "paper",
+    feedback: "position_feedback",
+    max_commands: 300,
+    provide_graph: true,
+  });
+  assert.deepEqual(environment.agents, ["agent_1", "agent_2"]);
+  assert.equal(environment.turns, 4);
+  assert.deepEqual(environment.rewardRange, [-3, 2]);
+  assert.deepEqual(createEnvironment("str_build", { agents: 1 }).rewardRange, [-2.75, 2]);
+});
+
+Deno.test("createEnvironment refuses unknown ids and options with the nearest name", () => {
+  const unknown = refusal(() => createEnvironment("strbuild"));
+  assert.equal(unknown.code, "not_found");
+  assert.match(unknown.message, /'strbuild', did you mean 'str_build'\?$/);
+  assert.equal(refusal(() => createEnvironment("toString")).code, "not_found");
+  const option = refusal(() => createEnvironment("str_build", { prompt_stile: "paper" }));
+  assert.equal(option.code, "invalid_request");
+  assert.match(option.message, /unknown option 'prompt_stile', did you mean 'prompt_style'\?$/);
+});
+
+Deno.test("createEnvironment refuses bad option values and names them", () => {
+  const message = (options: Record<string, unknown>) => {
+    const error = refusal(() => createEnvironment("str_build", options));
+    assert.equal(error.code, "invalid_request");
+    return error.message;
+  };
+  assert.match(message({ turns: 17 }), /^Cannot create .*'str_build': option 'turns' is 17: /);
+  assert.match(message({ turns: 1.5 }), /option 'turns' is 1.5/);
+  assert.match(message({ agents: 3 }), /option 'agents' is 3: it must be 1 or 2$/);
+  assert.match(message({ feedback: "none" }), /option 'feedback' is "none": .*score_feedback/);
+  assert.match(message({ max_commands: 0 }), /option 'max_commands' is 0/);
+  const compact = { prompt_style: "compact" };
+  assert.match(message({ ...compact, feedback: "score_feedback" }), /needs prompt_style 'paper'/);
+  assert.match(message({ ...compact, provide_graph: false }), /needs prompt_style 'paper'/);
+});
