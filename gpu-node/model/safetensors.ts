@@ -6,7 +6,6 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { CollmError } from "../../shared/errors.ts";
 import { fileError, writeFileAtomic } from "./files.ts";
-import { widenBF16, widenF16 } from "./half_floats.ts";
 
 /** A tensor in memory, row-major float32, with the type it has in its file. */
 export interface Tensor {
@@ -178,11 +177,12 @@ function readBytes(file: number, position: number, length: number): Uint8Array<A
   return bytes;
 }
 
-/** The format is little endian, as is every platform that Deno runs on. */
+/** Widens exactly. The format is little endian, as is every platform that Deno runs on. */
 function toFloat32(dtype: Dtype, { buffer }: Uint8Array<ArrayBuffer>): Float32Array {
   if (dtype === "F32") return new Float32Array(buffer);
-  const bits = new Uint16Array(buffer);
-  return dtype === "F16" ? widenF16(bits) : widenBF16(bits);
+  if (dtype === "F16") return new Float32Array(new Float16Array(buffer));
+  // A bfloat16 is the upper half of a float32.
+  return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
 }
 
 function sortKeys(record: Record<string, string>): Record<string, string> {
