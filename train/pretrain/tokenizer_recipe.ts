@@ -49,6 +49,17 @@ export const REQUIRED_PIECES: readonly string[] = [
   ...upTo(11).map((step) => ` r${(step / 2 - 3).toFixed(1)}`), // −3.0 to 2.0 in halves
 ];
 
+/** Fills the vocabulary with common syllables when the corpus is the action grammar alone. */
+const GENERAL_TEXT = `
+There is a team of two agents, and each of them has some blocks to place. The first one reads the
+target, then it writes the actions for its part; the other one does the same with what is left.
+They are not able to see each other, so both have to learn in which cells the other will build.
+When all the blocks are there, the score is the sum of the points that were given for this turn.
+{"agent": "first", "blocks": ["stone", "obsidian"], "score": 1.5, "done": true}
+def reward(cells, target):
+    return sum(1 for cell in cells if cell in target) / len(target)
+`;
+
 /**
  * Messages as plain text, one after the other, each from its own line: what the policy was
  * trained on. The line break before the answer is the generation prompt.
@@ -58,9 +69,9 @@ export const CHAT_TEMPLATE = "{{ bos_token }}{% for message in messages %}" +
   "{% if (add_generation_prompt or not loop.last) and not message['content'].endswith('\\n') %}" +
   "{{ '\\n' }}{% endif %}{% endfor %}";
 
-/** tokenizer.json of the embedded policy, with BOS before a text; merges beyond the grammar from `texts`. */
+/** tokenizer.json of the embedded policy: BOS begins a text; merges beyond the grammar from `texts`. */
 export function buildTokenizer(texts: Iterable<string>): TokenizerJson {
-  const tokenizer = trainByteLevelBpe(texts, {
+  const tokenizer = trainByteLevelBpe([...texts, GENERAL_TEXT], {
     vocabSize: VOCAB_SIZE,
     pattern: PATTERN,
     specialTokens: SPECIAL_TOKENS,

@@ -1,0 +1,143 @@
+/** What the embedded policy's tokenizer promises: fixed token counts whatever it was trained on. */
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadTransformers } from "../../deps.ts";
+import { loadTokenizer, type Tokenizer } from "../../gpu-node/model/tokenizer.ts";
+import { integerBelow, uniforms } from "../../shared/random.ts";
+import { writeTokenizerFolder } from "../../train/pretrain/tokenizer_folder.ts";
+import {
+  BOS,
+  buildTokenizer,
+  CHAT_TEMPLATE,
+  EOS,
+  PAD,
+  PATTERN,
+  REQUIRED_PIECES,
+  VOCAB_SIZE,
+} from "../../train/pretrain/tokenizer_recipe.ts";
+
+const BLOCKS = ["oak_planks", "stone", "white_concrete", "obsidian"];
+const PROSE = `The quick brown fox said: "It's 12 o'clock, isn't it?"
+{"name": "value", "list": [1, 2, 2024], "nested": {"ok": true}}
+def area(width, height):
+    """Return the area."""
+    return width * height  # naïve café 東京 🙂
+`;
+
+/** Documents of the policy: a compact prompt and random actions, mostly for narrow words. */
+function documents(seed: number, count: number): string[] {
+  const random = uniforms(seed);
+  const below = (n: number) => integerBelow(random, n);
+  return Array.from({ length: count }, () => {
+    const width = [5, 12, 19][below(3)]!;
+    const columns = Array.from({ length: width }, (_, x) => ` ${x}=${cells(below(32))}`).join("");
+    const reward = below(2) ? ` r${(below(11) / 2 - 3).toFixed(1)}` : "";
+    const actions = Array.from(
+      { length: 12 },
+      () => `/setblock ${below(width)} ${below(5)} 0 ${BLOCKS[below(4)]}\n`,
+    );
+    return `t${below(4) + 1} a${below(2) + 1}${reward}${columns}\n${actions.join("")}`;
+  });
+}
+
+const cells = (bits: number) => [0, 1, 2, 3, 4].map((i) => (bits >> i) & 1 ? "#" : ".").join("");
+
+function write(texts: string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), "collm-recipe-"));
+  const roles = { bos: BOS, eos: EOS, pad: PAD };
+  const rest = { chatTemplate: CHAT_TEMPLATE, modelMaxLength: 512 };
+  writeTokenizerFolder(folder, buildTokenizer(texts), { ...roles, ...rest });
+  return folder;
+}
+
+const texts = (tokenizer: Tokenizer, text: string) =>
+  tokenizer.encode(text).map((id) => tokenizer.decode([id]));
+
+for (
+  const [name, corpus] of [
+    ["the policy's documents", documents(1, 300)],
+    ["documents and prose", [...documents(2, 50), PROSE.repeat(100)]],
+    ["prose alone", [PROSE]],
+  ] as const
+) {
+  Deno.test(`buildTokenizer on ${name}: an action is 3 tokens, a prompt column 2`, async () => {
+    const tokenizer = await loadTokenizer(write([...corpus]));
+    assert.equal(tokenizer.vocabSize, VOCAB_SIZE);
+    for (let x = 0; x <= 40; x++) {
+      for (let y = 0; y < 10; y++) {
+        const block = BLOCKS[(x + y) % 4];
+        assert.deepEqual(texts(tokenizer, `/setblock ${x} ${y} 0 ${block}\n`), [
+          `/setblock ${x}`,
+          ` ${y}`,
+          ` 0 ${block}\n`,
+        ]);
+      }
+    }
+    for (let x = 0; x <= 40; x++) {
+      const pattern = cells((x * 7) % 32);
+      assert.deepEqual(texts(tokenizer, ` ${x}=${pattern}`), [` ${x}=`, pattern]);
+    }
+    for (let bits = 0; bits < 32; bits++) assert.equal(tokenizer.encode(cells(bits)).length, 1);
+    assert.deepEqual(texts(tokenizer, "t1 a2 r0.5 r-3.0 0=#...#\n/setblock 0 4 0 stone\n"), [
+      ...["t1", " a2", " r0.5", " r-3.0", " 0=", "#...#", "\n"],
+      ...["/setblock 0", " 4", " 0 stone\n"],
+    ]);
+  });
+}
+
+Deno.test("buildTokenizer reaches the vocabulary of the recipe, a multiple of 64", () => {
+  const { model } = buildTokenizer(documents(3, 20).concat(PROSE));
+  assert.equal(Object.keys(model.vocab).length, VOCAB_SIZE);
+  assert.equal(VOCAB_SIZE % 64, 0);
+  assert.ok(VOCAB_SIZE <= 512);
+  assert.equal(new Set(REQUIRED_PIECES).size, REQUIRED_PIECES.length);
+});
+
+Deno.test("PATTERN cuts prose, JSON and code into words, numbers, marks and line breaks", () => {
+  const cut = (text: string) => text.match(new RegExp(PATTERN, "gu"));
+  assert.deepEqual(cut("The fox, part1 at2"), ["The", " fox", ",", " part", "1", " at", "2"]);
+  assert.deepEqual(cut('{"a": [12, 2024]}'), ['{"', "a", '":', " [", "12", ",", " 20", "24", "]}"]);
+  assert.deepEqual(cut("def f(x):\n    return x\n\n"), [
+    ...["def", " f", "(", "x", "):", "\n", "   ", " return", " x", "\n", "\n"],
+  ]);
+  assert.deepEqual(cut("/setblock 123 4"), ["/", "setblock", " 12", "3", " 4"]);
+  assert.deepEqual(cut("###### ....."), ["######", " ....."]);
+});
+
+Deno.test("PATTERN takes time linear in texts made to defeat it", () => {
+  const regex = new RegExp(PATTERN, "gu");
+  for (const unit of [" 0 a", " 0 " + "a".repeat(1000), " ", "\t", "#", ".", " r-", "/setblock "]) {
+    const text = unit.repeat(Math.ceil(1_000_000 / unit.length));
+    let length = 0;
+    for (const match of text.matchAll(regex)) length += match[0].length;
+    assert.equal(length, text.length);
+  }
+});
+
+Deno.test("CHAT_TEMPLATE joins messages as plain text from BOS to the answer's line", async () => {
+  const folder = write(documents(4, 50).concat(PROSE));
+  const tokenizer = await loadTokenizer(folder);
+  const prompt = "t1 a1 0=#...# 1=#...#";
+  const ids = tokenizer.encode(`${prompt}\n`, { addSpecialTokens: true });
+  assert.equal(ids[0], tokenizer.bosId);
+  assert.deepEqual(tokenizer.applyChat([{ role: "user", content: prompt }]), ids);
+  assert.deepEqual(tokenizer.applyChat([{ role: "user", content: `${prompt}\n` }]), ids);
+
+  const { AutoTokenizer } = await loadTransformers();
+  const library = await AutoTokenizer.from_pretrained(folder, { local_files_only: true });
+  const messages = ["system", "user", "assistant"].map((role) => ({ role, content: `<${role}>` }));
+  const render = (add_generation_prompt: boolean) =>
+    library.apply_chat_template(messages, { add_generation_prompt, tokenize: false });
+  assert.equal(render(true), `${BOS}<system>\n<user>\n<assistant>\n`);
+  assert.equal(render(false), `${BOS}<system>\n<user>\n<assistant>`);
+});
+
+Deno.test("buildTokenizer numbers PAD, BOS and EOS from 0, and they decode to nothing", async () => {
+  const tokenizer = await loadTokenizer(write(documents(5, 50).concat(PROSE)));
+  assert.deepEqual([tokenizer.padId, tokenizer.bosId, tokenizer.eosIds], [0, 1, [2]]);
+  assert.deepEqual(tokenizer.encode(`${BOS}${EOS}${PAD}`), [1, 2, 0]);
+  const ids = tokenizer.encode("/setblock 3 4 0 stone\n");
+  assert.equal(tokenizer.decode([1, ...ids, 2, 0]), "/setblock 3 4 0 stone\n");
+});
