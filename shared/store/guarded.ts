@@ -1,7 +1,6 @@
 /**
- * A libSQL client with every call sent through one function (a lock, a retry), and batches in
- * write mode by default: drizzle names no mode, and a deferred batch that upgrades meets
- * SQLITE_BUSY. Leaves out interactive transactions: they hold the one connection over awaits.
+ * A libSQL client with every call sent through one function (a lock, a retry), and a mode for
+ * every batch: drizzle names none, and a deferred batch that upgrades meets SQLITE_BUSY. Leaves out interactive transactions: they hold the one connection over awaits.
  */
 import type { LibsqlClient } from "../../deps.ts";
 import { CollmError } from "../errors.ts";
@@ -19,7 +18,7 @@ export function guarded(client: LibsqlClient, around: Around): LibsqlClient {
     around(() => client.execute(statement, args) as ReturnType<LibsqlClient["execute"]>);
   return {
     execute: execute as LibsqlClient["execute"],
-    batch: (statements, mode = "write") => around(() => client.batch(statements, mode)),
+    batch: (statements, mode = modeOf(statements)) => around(() => client.batch(statements, mode)),
     transaction: refuse("transaction") as LibsqlClient["transaction"],
     executeMultiple: refuse("executeMultiple"),
     migrate: refuse("migrate"),
@@ -33,6 +32,13 @@ export function guarded(client: LibsqlClient, around: Around): LibsqlClient {
       return client.protocol;
     },
   };
+}
+
+/** "read" when nothing but selects is in the batch. */
+function modeOf(statements: Parameters<LibsqlClient["batch"]>[0]): "read" | "write" {
+  const text = (one: typeof statements[number]) =>
+    typeof one === "string" ? one : Array.isArray(one) ? one[0] : one.sql;
+  return statements.every((one) => /^\s*select\b/i.test(text(one))) ? "read" : "write";
 }
 
 /** The code and the message of whatever a driver threw (drizzle wraps it in `cause`). */

@@ -15,6 +15,8 @@ export const EPISODE = {
   failed: {},
 } as const;
 export type EpisodeStatus = keyof typeof EPISODE;
+/** What the completion log can say. */
+export type EndStatus = Exclude<EpisodeStatus, "running">;
 
 export const EVALUATION = {
   queued: { start: "running", succeed: "succeeded", fail: "failed" },
@@ -25,11 +27,6 @@ export const EVALUATION = {
 export type EvaluationStatus = keyof typeof EVALUATION;
 
 type Machine = Record<string, Record<string, string>>;
-
-/** The states of `machine` that take `event`: what a guarded statement asks for. */
-export function statesThat(machine: Machine, event: string): string[] {
-  return Object.keys(machine).filter((state) => event in machine[state]!);
-}
 
 /**
  * Refuses an event that `state` does not take.

@@ -28,6 +28,7 @@ CREATE TABLE `completions` (
 	`episode_id` text NOT NULL,
 	`run_id` text,
 	`purpose` text NOT NULL,
+	`turn` integer NOT NULL,
 	`status` text NOT NULL,
 	`cause` text,
 	`created_at` integer NOT NULL,

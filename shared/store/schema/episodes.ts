@@ -4,7 +4,7 @@
  */
 import { index, integer, primaryKey, sql, sqliteTable, text } from "../../../deps.ts";
 import type { ChatMessage, PerAgent } from "../../environments/environment.ts";
-import type { EpisodeStatus, Purpose } from "../lifecycle.ts";
+import type { EndStatus, EpisodeStatus, Purpose } from "../lifecycle.ts";
 import { json, type JsonObject, time } from "./columns.ts";
 import { runs } from "./runs.ts";
 
@@ -79,7 +79,9 @@ export const completions = sqliteTable("completions", {
   episode_id: ofEpisode().unique(),
   run_id: text(),
   purpose: text().$type<Purpose>().notNull(),
-  status: text().$type<Exclude<EpisodeStatus, "running">>().notNull(),
+  /** Last turn of the episode. */
+  turn: integer().notNull(),
+  status: text().$type<EndStatus>().notNull(),
   cause: json<string>(),
   created_at: time().notNull(),
 }, (t) => [index("completions_run").on(t.run_id, t.cursor)]);
