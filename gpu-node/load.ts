@@ -8,6 +8,7 @@ import { seedOf, uniforms } from "../shared/random.ts";
 import type { Device } from "./device.ts";
 import { readCheckpointTensors } from "./model/checkpoint.ts";
 import { readModelConfig } from "./model/config.ts";
+import { normal } from "./model/initialize.ts";
 import {
   checkTensors,
   modelTensorShapes,
@@ -66,7 +67,3 @@ function freshHead(name: string, shape: readonly number[], seed: number): Float3
   const random = uniforms(seedOf("value head", seed, name));
   return data.map(() => 0.02 * normal(random));
 }
-
-/** Standard normal number (Box–Muller). */
-export const normal = (random: () => number): number =>
-  Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadTransformers } from "../../deps.ts";
 import { loadTokenizer, type Tokenizer } from "../../gpu-node/model/tokenizer.ts";
+import { LETTERS } from "../../shared/environments/minecraft/font.ts";
+import { compactPrompt } from "../../shared/environments/minecraft/str_build/compact.ts";
 import { integerBelow, uniforms } from "../../shared/random.ts";
 import { writeTokenizerFolder } from "../../train/pretrain/tokenizer_folder.ts";
 import {
@@ -31,18 +33,12 @@ function documents(seed: number, count: number): string[] {
   const random = uniforms(seed);
   const below = (n: number) => integerBelow(random, n);
   return Array.from({ length: count }, () => {
-    const width = [5, 12, 19][below(3)]!;
-    const columns = Array.from({ length: width }, (_, x) => ` ${x}=${cells(below(32))}`).join("");
-    const reward = below(2) ? ` r${(below(11) / 2 - 3).toFixed(1)}` : "";
-    const actions = Array.from(
-      { length: 12 },
-      () => `/setblock ${below(width)} ${below(5)} 0 ${BLOCKS[below(4)]}\n`,
-    );
-    return `t${below(4) + 1} a${below(2) + 1}${reward}${columns}\n${actions.join("")}`;
+    const word = Array.from({ length: 1 + below(3) }, () => LETTERS[below(26)]).join("");
+    const prompt = compactPrompt({ word }, below(2), 1 + below(4), below(51) / 10 - 3);
+    const action = () => `/setblock ${below(19)} ${below(5)} 0 ${BLOCKS[below(4)]}\n`;
+    return prompt + Array.from({ length: 12 }, action).join("");
   });
 }
-
-const cells = (bits: number) => [0, 1, 2, 3, 4].map((i) => (bits >> i) & 1 ? "#" : ".").join("");
 
 function write(texts: string[]): string {
   const folder = mkdtempSync(join(tmpdir(), "collm-recipe-"));
@@ -62,27 +58,31 @@ for (
     ["prose alone", [PROSE]],
   ] as const
 ) {
-  Deno.test(`buildTokenizer on ${name}: an action is 3 tokens, a prompt column 2`, async () => {
+  Deno.test(`buildTokenizer on ${name}: an action is 2 tokens, a prompt column 2`, async () => {
     const tokenizer = await loadTokenizer(write([...corpus]));
     assert.equal(tokenizer.vocabSize, VOCAB_SIZE);
     for (let x = 0; x <= 40; x++) {
-      for (let y = 0; y < 10; y++) {
+      for (let y = 0; y < 5; y++) {
         const block = BLOCKS[(x + y) % 4];
         assert.deepEqual(texts(tokenizer, `/setblock ${x} ${y} 0 ${block}\n`), [
           `/setblock ${x}`,
-          ` ${y}`,
-          ` 0 ${block}\n`,
+          ` ${y} 0 ${block}\n`,
         ]);
       }
     }
     for (let x = 0; x <= 40; x++) {
-      const pattern = cells((x * 7) % 32);
-      assert.deepEqual(texts(tokenizer, ` ${x}=${pattern}`), [` ${x}=`, pattern]);
+      assert.deepEqual(texts(tokenizer, ` ${x}=#...#`), [` ${x}=`, "#...#"]);
     }
-    for (let bits = 0; bits < 32; bits++) assert.equal(tokenizer.encode(cells(bits)).length, 1);
-    assert.deepEqual(texts(tokenizer, "t1 a2 r0.5 r-3.0 0=#...#\n/setblock 0 4 0 stone\n"), [
-      ...["t1", " a2", " r0.5", " r-3.0", " 0=", "#...#", "\n"],
-      ...["/setblock 0", " 4", " 0 stone\n"],
+    for (let tenths = -30; tenths <= 20; tenths++) {
+      for (const word of ["ABCDEF", "GHIJKL", "MNOPQR", "STUVWX", "YZ"]) {
+        const prompt = compactPrompt({ word }, 1, 4, tenths / 10);
+        const columns = prompt.split("=").length - 1;
+        assert.equal(tokenizer.encode(prompt).length, 4 + 2 * columns);
+      }
+    }
+    assert.deepEqual(texts(tokenizer, "t1 a2 0=#...#\n/setblock 0 4 0 stone\n"), [
+      ...["t1", " a2", " 0=", "#...#", "\n"],
+      ...["/setblock 0", " 4 0 stone\n"],
     ]);
   });
 }
@@ -91,7 +91,7 @@ Deno.test("buildTokenizer reaches the vocabulary of the recipe, a multiple of 64
   const { model } = buildTokenizer(documents(3, 20).concat(PROSE));
   assert.equal(Object.keys(model.vocab).length, VOCAB_SIZE);
   assert.equal(VOCAB_SIZE % 64, 0);
-  assert.ok(VOCAB_SIZE <= 512);
+  assert.ok(VOCAB_SIZE <= 576);
   assert.equal(new Set(REQUIRED_PIECES).size, REQUIRED_PIECES.length);
 });
 

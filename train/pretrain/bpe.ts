@@ -192,7 +192,11 @@ function learnMerges(words: Word[], tokens: string[], vocabSize: number): [numbe
 function mostFrequent(counts: ReadonlyMap<number, number>): number | undefined {
   let best: number | undefined;
   let most = 0;
-  for (const [pair, count] of counts) {
+  for (const [pair, total] of counts) {
+    // Whether the required pieces fit must not hang on the texts.
+    const count = total < REQUIRED_COUNT
+      ? total
+      : Math.floor(total / REQUIRED_COUNT) * REQUIRED_COUNT;
     if (count > most || count === most && pair < best!) [best, most] = [pair, count];
   }
   return best;

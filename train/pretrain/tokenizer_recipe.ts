@@ -1,8 +1,8 @@
 /**
  * The embedded policy's tokenizer: how texts are cut, which pieces are one token whatever the
- * corpus, and the chat template. An action `/setblock 3 4 0 stone\n` is three tokens, one choice
- * each (x, y, block), and a prompt column ` 3=#...#` is two, so that reading one column of the
- * target answers one choice. Any other text falls back to words, numbers and bytes.
+ * corpus, and the chat template. An action `/setblock 3 4 0 stone\n` is two tokens, the column and
+ * then the cell with its block, and a prompt column ` 3=#...#` is two, so that reading one column
+ * of the target answers one choice. Any other text falls back to words, numbers and bytes.
  */
 import { type TokenizerJson, trainByteLevelBpe } from "./bpe.ts";
 
@@ -12,8 +12,8 @@ export const EOS = "<|eos|>";
 /** Ids 0, 1, 2. */
 export const SPECIAL_TOKENS = [PAD, BOS, EOS] as const;
 
-/** 3 special tokens, 256 bytes, 222 merges for the grammar below and 31 for the corpus. */
-export const VOCAB_SIZE = 512;
+/** 3 special tokens, 256 bytes, and merges for the grammar below, then for the corpus. */
+export const VOCAB_SIZE = 576;
 
 /**
  * First match wins; each alternative takes time linear in the text. Classes are spelled out so
@@ -21,7 +21,7 @@ export const VOCAB_SIZE = 512;
  */
 export const PATTERN = [
   String.raw`/setblock [0-9]{1,2}(?![0-9])`, // an action up to its x
-  String.raw` 0 [a-z_]+\n`, // z and block end an action
+  String.raw` [0-9]{1,2} 0 [a-z_]+\n`, // y, z and block end an action
   String.raw` [0-9]{1,2}=`, // label of a target column
   String.raw`[#.]{5}(?![#.])`, // cells of a target column
   String.raw` r-?[0-9]\.[0-9](?![0-9])`, // reward of the turn before
@@ -40,7 +40,9 @@ const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 export const REQUIRED_PIECES: readonly string[] = [
   ...upTo(41).map((x) => `/setblock ${x}`),
   ...upTo(10).map((y) => ` ${y}`),
-  ...["oak_planks", "stone", "white_concrete", "obsidian"].map((block) => ` 0 ${block}\n`),
+  ...["oak_planks", "stone", "white_concrete", "obsidian"].flatMap((block) =>
+    upTo(5).map((y) => ` ${y} 0 ${block}\n`)
+  ),
   ...upTo(41).map((x) => ` ${x}=`),
   ...upTo(32).map((bits) => upTo(5).map((cell) => (bits >> cell) & 1 ? "#" : ".").join("")),
   ...upTo(4).map((turn) => `t${turn + 1}`),

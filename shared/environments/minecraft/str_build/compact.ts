@@ -20,18 +20,23 @@ export function compactPrompt(
   turn: number,
   previousReward: number | null,
 ): string {
-  const reward = previousReward === null ? "" : ` r${oneDecimal(previousReward)}`;
-  return `t${turn}${reward} a${agentIndex + 1}${compactColumns(task.word)}\n`;
+  return compactText(targetOf(task.word).rows, agentIndex, turn, previousReward);
 }
 
-function compactColumns(word: string): string {
-  const { rows, width } = targetOf(word);
-  let text = "";
-  for (let x = 0; x < width; x++) {
+/** The same for any target given as rows of '#' and '.' from the top. */
+export function compactText(
+  rows: readonly string[],
+  agentIndex: number,
+  turn: number,
+  previousReward: number | null,
+): string {
+  const reward = previousReward === null ? "" : ` r${oneDecimal(previousReward)}`;
+  let text = `t${turn}${reward} a${agentIndex + 1}`;
+  for (let x = 0; x < rows[0]!.length; x++) {
     const column = Array.from({ length: GLYPH_SIZE }, (_, y) => rows[GLYPH_SIZE - 1 - y]![x]!);
     if (column.includes("#")) text += ` ${x}=${column.join("")}`;
   }
-  return text;
+  return `${text}\n`;
 }
 
 /** One decimal; a negative zero is written as zero, one spelling for one number. */
