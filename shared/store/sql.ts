@@ -5,9 +5,6 @@
 import { type BatchItem, getTableColumns, type SQL, sql, type SQLiteTable } from "../../deps.ts";
 import type { Store } from "./connect.ts";
 
-/** SQLite takes 32 766 values per statement. */
-const VALUES = 30_000;
-
 /** `items` in runs of at most `size`. */
 export function chunks<T>(items: readonly T[], size: number): T[][] {
   const runs: T[][] = [];
@@ -16,9 +13,10 @@ export function chunks<T>(items: readonly T[], size: number): T[][] {
 }
 
 /**
- * Statements that insert the rows whose keys are free and for which `guard` holds; in it `v` is
- * the row. So a retry, a late write and the loser of a race all change nothing.
- * @param rows all with the same keys, which are column names of `table`
+ * A statement that inserts the rows whose keys are free and for which `guard` holds; in it `v` is
+ * the row. So a retry, a late write and the loser of a race all change nothing. The rows travel as
+ * one JSON value: that is several times faster than a value per cell, and has no limit.
+ * @param rows all with the same keys, which are column names of `table`, none of them `real`
  */
 export function insertWhere<T extends SQLiteTable>(
   table: T,
@@ -27,14 +25,26 @@ export function insertWhere<T extends SQLiteTable>(
 ): SQL[] {
   if (rows.length === 0) return [];
   const keys = Object.keys(rows[0]!);
-  const columns = getTableColumns(table);
   const names = sql.join(keys.map((key) => sql.identifier(key)), sql`, `);
-  const tuple = (row: Record<string, unknown>) =>
-    sql`(${sql.join(keys.map((key) => sql.param(row[key] ?? null, columns[key]!)), sql`, `)})`;
-  return chunks(rows, Math.floor(VALUES / keys.length)).map((run) =>
-    sql`with v(${names}) as (values ${sql.join(run.map(tuple), sql`, `)})
-      insert or ignore into ${table} (${names}) select ${names} from v where ${guard}`
-  );
+  return [
+    sql`with ${rowsAsV(table, rows)}
+      insert or ignore into ${table} (${names}) select ${names} from v where ${guard}`,
+  ];
+}
+
+/** `v(…) as (…)`: rows as a table of that name, for a `with`. */
+export function rowsAsV<T extends SQLiteTable>(
+  table: T,
+  rows: readonly Partial<T["$inferInsert"]>[],
+): SQL {
+  const keys = Object.keys(rows[0]!);
+  const columns = getTableColumns(table);
+  const encode = (row: Record<string, unknown>) =>
+    keys.map((key) => row[key] == null ? null : columns[key]!.mapToDriverValue(row[key]));
+  const names = sql.join(keys.map((key) => sql.identifier(key)), sql`, `);
+  const cells = sql.join(keys.map((_, at) => sql.raw(`value ->> ${at}`)), sql`, `);
+  const text = JSON.stringify(rows.map(encode));
+  return sql`v(${names}) as (select ${cells} from json_each(${text}))`;
 }
 
 /** `key in (…)` for any number of strings, sent as one value. */

@@ -43,20 +43,23 @@ export async function failExpired(log: EpisodeLog, now: number = log.now()): Pro
     turn: episodes.turn,
     run_id: episodes.run_id,
     purpose: episodes.purpose,
-    missing: sql<string>`(select json_group_array(agent) from ${observations}
-      where ${observations.episode_id} = ${episodes.id} and ${observations.turn} = ${episodes.turn}
-        and not exists (select 1 from ${actions} where ${actions.episode_id} = ${episodes.id}
-          and ${actions.turn} = ${episodes.turn} and ${actions.agent} = ${observations.agent}))`
-      .mapWith(String),
   }).from(episodes).where(expired);
-  const [rows] = await transact(log.store, recordOutcomes(log, outcomes), [late]);
+  const ofTurn = (table: typeof observations | typeof actions) =>
+    sql`${table.episode_id} = ${episodes.id} and ${table.turn} = ${episodes.turn}`;
+  const missing = db.select({ id: episodes.id, agent: observations.agent }).from(episodes)
+    .innerJoin(observations, ofTurn(observations))
+    .leftJoin(actions, sql`${ofTurn(actions)} and ${actions.agent} = ${observations.agent}`)
+    .where(sql`${expired} and ${actions.agent} is null`);
+  const [rows, silent] = await transact(log.store, recordOutcomes(log, outcomes), [late, missing]);
+  log.changed(outcomes.map(({ episode }) => episode.id));
   return await endAsFailed(
     log,
     rows.map((episode) => {
-      const missing = (JSON.parse(episode.missing) as string[]).map((agent) => `'${agent}'`);
-      const cause = `Deadline passed on turn ${episode.turn} without an action of agent ` +
-        (missing.join(", ") || "none");
-      return { episode, cause };
+      const agents = silent.filter(({ id }) => id === episode.id).map(({ agent }) => `'${agent}'`);
+      const why = agents.length > 0
+        ? `without an action of agent ${agents.join(", ")}`
+        : "before any host could take its step";
+      return { episode, cause: `Deadline passed on turn ${episode.turn} ${why}` };
     }),
   );
 }

@@ -3,12 +3,12 @@
  * whoever finds a turn complete may take it (the host of the last action, or after its death the
  * next one to look), and of several the first is stored.
  */
-import { eq, type SQL, sql } from "../../../deps.ts";
+import { type SQL, sql } from "../../../deps.ts";
 import type { Environment, PerAgent, StepResult } from "../../environments/environment.ts";
 import { CollmError } from "../../errors.ts";
 import type { EndStatus } from "../lifecycle.ts";
 import { actions, completions, episodes, observations, steps } from "../schema.ts";
-import { insertWhere } from "../sql.ts";
+import { insertWhere, rowsAsV } from "../sql.ts";
 import { resolver } from "./environments.ts";
 import type { EpisodeLog } from "./types.ts";
 
@@ -132,17 +132,20 @@ export function recordOutcomes(log: EpisodeLog, outcomes: readonly Outcome[]): S
   const ends = outcomes.flatMap(({ episode: { id, run_id, purpose, turn }, ended }) =>
     ended ? [{ episode_id: id, run_id, purpose, turn, ...ended, created_at }] : []
   );
-  const moves = outcomes.map(({ episode: { id, turn }, ended }) =>
-    sql`(${id}, ${turn}, ${ended ? turn : turn + 1}, ${ended?.status ?? "running"},
-      ${sql.param(ended?.cause ?? null, episodes.cause)})`
-  );
+  const moves = outcomes.map(({ episode: { id, turn }, ended }) => (
+    {
+      id,
+      ...ended ? { turn, ...ended } : { turn: turn + 1, status: "running" as const, cause: null },
+    }
+  ));
   return [
     ...insertWhere(steps, taken, runningAt(sql`v.turn`)),
     ...insertWhere(observations, next, runningAt(sql`v.turn - 1`)),
     ...insertWhere(completions, ends, runningAt(sql`v.turn`)),
-    sql`with v(id, turn, next_turn, status, cause) as (values ${sql.join(moves, sql`, `)})
-      update ${episodes} set turn = v.next_turn, status = v.status, cause = v.cause from v
-      where ${eq(episodes.id, sql`v.id`)} and ${eq(episodes.turn, sql`v.turn`)}
-        and ${eq(episodes.status, "running")}`,
+    // An episode goes to the next turn or ends on this one.
+    sql`with ${rowsAsV(episodes, moves)}
+      update ${episodes} set turn = v.turn, status = v.status, cause = v.cause from v
+      where ${episodes.id} = v.id and ${episodes.status} = 'running'
+        and ${episodes.turn} = v.turn - (v.status = 'running')`,
   ];
 }
