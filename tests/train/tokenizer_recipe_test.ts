@@ -40,6 +40,8 @@ function documents(seed: number, count: number): string[] {
   });
 }
 
+const cells = (bits: number) => [0, 1, 2, 3, 4].map((i) => (bits >> i) & 1 ? "#" : ".").join("");
+
 function write(texts: string[]): string {
   const folder = mkdtempSync(join(tmpdir(), "collm-recipe-"));
   const roles = { bos: BOS, eos: EOS, pad: PAD };
@@ -63,27 +65,23 @@ for (
     assert.equal(tokenizer.vocabSize, VOCAB_SIZE);
     for (let x = 0; x <= 40; x++) {
       for (let y = 0; y < 5; y++) {
-        const block = BLOCKS[(x + y) % 4];
-        assert.deepEqual(texts(tokenizer, `/setblock ${x} ${y} 0 ${block}\n`), [
-          `/setblock ${x}`,
-          ` ${y} 0 ${block}\n`,
-        ]);
+        for (const block of BLOCKS) {
+          const [place, cell] = [`/setblock ${x}`, ` ${y} 0 ${block}\n`];
+          assert.deepEqual(texts(tokenizer, place + cell), [place, cell]);
+        }
+      }
+      for (let bits = 0; bits < 32; bits++) {
+        assert.deepEqual(texts(tokenizer, ` ${x}=${cells(bits)}`), [` ${x}=`, cells(bits)]);
       }
     }
-    for (let x = 0; x <= 40; x++) {
-      assert.deepEqual(texts(tokenizer, ` ${x}=#...#`), [` ${x}=`, "#...#"]);
+    for (const reward of [null, -3, -0.5, 0, 0.5, 2]) {
+      const prompt = compactPrompt({ word: "ABCDEF" }, 1, 2, reward);
+      const header = reward === null ? ["t2", " a2"] : ["t2", ` r${reward.toFixed(1)}`, " a2"];
+      const tokens = texts(tokenizer, prompt);
+      assert.deepEqual(tokens.slice(0, header.length), header);
+      assert.equal(tokens.at(-1), "\n");
+      assert.equal(tokens.length, header.length + 2 * (prompt.split("=").length - 1) + 1);
     }
-    for (let tenths = -30; tenths <= 20; tenths++) {
-      for (const word of ["ABCDEF", "GHIJKL", "MNOPQR", "STUVWX", "YZ"]) {
-        const prompt = compactPrompt({ word }, 1, 4, tenths / 10);
-        const columns = prompt.split("=").length - 1;
-        assert.equal(tokenizer.encode(prompt).length, 4 + 2 * columns);
-      }
-    }
-    assert.deepEqual(texts(tokenizer, "t1 a2 0=#...#\n/setblock 0 4 0 stone\n"), [
-      ...["t1", " a2", " 0=", "#...#", "\n"],
-      ...["/setblock 0", " 4 0 stone\n"],
-    ]);
   });
 }
 
