@@ -3,7 +3,8 @@
  * `--set path=value`, then dedicated flags. Everything is checked before anything starts.
  * Leaves out the keys and their defaults (config_schema.ts) and the command line itself.
  */
-import { ALGORITHM_IDS } from "../shared/algorithms/registry.ts";
+import { pathCount } from "../shared/algorithms/joint_tree.ts";
+import { ALGORITHM_IDS, createAlgorithm } from "../shared/algorithms/registry.ts";
 import { show } from "../shared/environments/options.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { CollmError, nearest, suggest } from "../shared/errors.ts";
@@ -88,7 +89,20 @@ function withEnvironment(config: RunConfig): RunConfig {
       );
     }
   }
+  refuseHugeTrees(createAlgorithm(config.algorithm).rollout.generations, environment.turns);
   return { ...config, environment: { id, split, options: { ...environment.options } } };
+}
+
+/** Most leaf paths of one item's tree: every leaf is an episode of its own. */
+const MOST_PATHS = 4096;
+
+function refuseHugeTrees(generations: number, turns: number): void {
+  const paths = pathCount({ generations, turns });
+  if (paths <= MOST_PATHS) return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot use configuration key 'algorithm.generations' with value ${generations}: over ${turns} turns each item takes ${paths} episodes, at most ${MOST_PATHS} are allowed`,
+  );
 }
 
 interface Leaf {

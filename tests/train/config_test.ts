@@ -62,6 +62,11 @@ Deno.test("resolveConfig gives each algorithm its own options", async () => {
   assert.ok(algorithm.id === "magrpo" && algorithm.generations === 8);
 });
 
+Deno.test("resolveConfig refuses trees with too many episodes", async () => {
+  const sets = ["algorithm.id=magrpo", "algorithm.generations=16", "environment.options.turns=4"];
+  assert.match(await refusal({ sets }), /over 4 turns each item takes 65536 episodes/);
+});
+
 Deno.test("resolveConfig repeats itself from its own result", async () => {
   const config = await resolveConfig({ sets: ["environment.options.turns=2", "seed=9"] });
   await withFile(JSON.stringify(config), async (path) => {
