@@ -86,5 +86,14 @@ export interface Environment<Task = unknown, State = unknown> {
   /** One-turn reward of a joint action, without an episode. */
   score(task: Task, actions: PerAgent<string>): ScoreResult;
   /** Picture of a joint action's result as an SVG document, where the environment has one. */
-  render?(task: Task, actions: PerAgent<string>): string;
+  render?(task: Task, actions: PerAgent<string>, title?: string): string;
+  /** Tells reading from habit in evaluations, where the environment can. */
+  readonly probes?: Probes<Task>;
+}
+
+export interface Probes<Task> {
+  /** Best mean one-turn reward of a team whose actions ignore what a prompt asks for. */
+  blindBound(tasks: readonly Task[]): number;
+  /** Whether two tasks look alike from outside, so that their actions can be exchanged. */
+  comparable(a: Task, b: Task): boolean;
 }

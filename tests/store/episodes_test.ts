@@ -6,6 +6,7 @@ import { createRun } from "../../shared/store/runs.ts";
 import { createEpisodes, type Episodes } from "../../shared/store/episodes.ts";
 import type { Store } from "../../shared/store/connect.ts";
 import { resolveRelay } from "../support/relay.ts";
+import { seedOf } from "../../shared/random.ts";
 import { relayPost, relaySpec, testOnEveryStore } from "../support/stores.ts";
 
 const agents = ["left", "right"];
@@ -92,6 +93,7 @@ testOnEveryStore("observations shows an agent its own and nothing else", async (
   const [left] = await episodes.observations("left", ["e1"]);
   assert.deepEqual(left, {
     ...{ episode_id: "e1", agent: "left", status: "waiting", turn: 1, cause: null },
+    seed: seedOf(7, 1, "left"),
     observation: { turn: 1, text: "w1: secret of left on turn 1", messages: null },
   });
   await episodes.postActions([relayPost("e1", 1, "right", { text: "what right said" })]);
@@ -327,3 +329,25 @@ testOnEveryStore("openEpisodes and postActions take 1000 episodes at once", asyn
   const transcripts = await episodes.transcripts(ids);
   assert.ok(transcripts.every(({ turns }) => turns[0]!.rewards!.left === 9));
 });
+
+testOnEveryStore("observations gives turn seeds where a spec has them", async ({ episodes }) => {
+  await episodes.openEpisodes([relaySpec("e1", { turn_seeds: [11, 12] })]);
+  const [view] = await episodes.observations("left", ["e1"]);
+  assert.equal(view!.seed, seedOf(11, 1, "left"));
+});
+
+testOnEveryStore(
+  "postActions ends an episode after a turn above stop_above",
+  async ({ episodes }) => {
+    await episodes.openEpisodes([
+      relaySpec("low", { stop_above: -100 }),
+      relaySpec("high", { stop_above: 100 }),
+    ]);
+    for (const id of ["low", "high"]) {
+      await episodes.postActions([relayPost(id, 1, "left"), relayPost(id, 1, "right")]);
+    }
+    const [low, high] = await episodes.episodes(["low", "high"]);
+    assert.equal(low!.status, "finished");
+    assert.equal(high!.status, "running");
+  },
+);

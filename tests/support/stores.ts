@@ -80,6 +80,8 @@ export function relaySpec(id: string, changes: Partial<EpisodeSpec> = {}): Episo
   return {
     ...{ id, run_id: null, environment: "relay", options: {}, item_id: "item-1" },
     ...{ task: { word: "w1" }, seed: 7, purpose: "train", policy_versions: null },
+    turn_seeds: null,
+    stop_above: null,
     deadline_at: null,
     ...changes,
   };
@@ -93,7 +95,14 @@ export function relayPost(
   changes: Partial<ActionPost> = {},
 ): ActionPost {
   return {
-    ...{ episode_id, turn, agent, text: `${agent} on ${turn}`, tokens: [1, 2, 3] },
+    ...{
+      episode_id,
+      turn,
+      agent,
+      text: `${agent} on ${turn}`,
+      prompt_tokens: [4],
+      tokens: [1, 2, 3],
+    },
     ...{ logprobs: [-0.1, -1 / 3, -1e-9], policy_version: "v1", seed: 4294967295 },
     sampling: { temperature: 1 },
     ...changes,

@@ -33,11 +33,11 @@ async function postBatch(log: EpisodeLog, posts: ActionPost[]): Promise<ActionRe
   const rows = posts.flatMap((post, at) => {
     const payload_hash = checked[at]!;
     if (payload_hash instanceof CollmError) return [];
-    const { episode_id, turn, agent, text, tokens, logprobs, policy_version, sampling, seed } =
-      post;
+    const { episode_id, turn, agent, text, prompt_tokens, tokens, logprobs } = post;
+    const { policy_version, sampling, seed } = post;
     return [{
-      ...{ episode_id, turn, agent, text, tokens, logprobs, policy_version, sampling, seed },
-      ...{ payload_hash, created_at },
+      ...{ episode_id, turn, agent, text, prompt_tokens, tokens, logprobs },
+      ...{ policy_version, sampling, seed, payload_hash, created_at },
     }];
   });
   const [insert] = insertWhere(

@@ -33,6 +33,17 @@ export function checkSpec(spec: EpisodeSpec, environment: Environment): void {
     () => `Cannot ${act}: seed must be an integer, not ${shown(spec.seed)}`,
   );
   must(
+    spec.turn_seeds === null ||
+      (spec.turn_seeds.length === environment.turns && integers(spec.turn_seeds)),
+    () =>
+      `Cannot ${act}: turn_seeds must be ${environment.turns} integers, ` +
+      `not ${shown(spec.turn_seeds)}`,
+  );
+  must(
+    spec.stop_above === null || Number.isFinite(spec.stop_above),
+    () => `Cannot ${act}: stop_above must be a finite number, not ${shown(spec.stop_above)}`,
+  );
+  must(
     PURPOSES.includes(spec.purpose),
     () => `Cannot ${act}: unknown purpose '${spec.purpose}', ${suggest(spec.purpose, PURPOSES)}`,
   );
@@ -52,8 +63,10 @@ export function checkSpec(spec: EpisodeSpec, environment: Environment): void {
 
 /** Identity of what is played; the deadline may differ between a request and its retry. */
 export function specHash({ deadline_at: _, ...spec }: EpisodeSpec): string {
-  const { id, run_id, environment, options, item_id, task, seed, purpose, policy_versions } = spec;
-  return hashOf([id, run_id, environment, options, item_id, task, seed, purpose, policy_versions]);
+  const { id, run_id, environment, options, item_id, task, purpose, policy_versions } = spec;
+  const { seed, turn_seeds, stop_above } = spec;
+  const played = [seed, turn_seeds, stop_above, purpose, policy_versions];
+  return hashOf([id, run_id, environment, options, item_id, task, ...played]);
 }
 
 const integers = (values: unknown[]) => values.every((one) => Number.isSafeInteger(one));
@@ -72,7 +85,11 @@ export function checkAction(post: ActionPost): void {
     typeof post.text === "string",
     () => `Cannot ${act}: text must be a string, not ${shown(post.text)}`,
   );
-  const { tokens, logprobs, policy_version, seed } = post;
+  const { prompt_tokens, tokens, logprobs, policy_version, seed } = post;
+  must(
+    prompt_tokens === null || (Array.isArray(prompt_tokens) && integers(prompt_tokens)),
+    () => `Cannot ${act}: prompt_tokens must be integers, not ${shown(prompt_tokens)}`,
+  );
   must(
     tokens === null || (Array.isArray(tokens) && integers(tokens)),
     () => `Cannot ${act}: tokens must be integers, not ${shown(tokens)}`,
@@ -95,6 +112,6 @@ export function checkAction(post: ActionPost): void {
 
 /** Hash of the payload of an action: the same key with another hash is another action. */
 export function actionHash(post: ActionPost): string {
-  const { text, tokens, logprobs, policy_version, sampling, seed } = post;
-  return hashOf([text, tokens, logprobs, policy_version, sampling, seed]);
+  const { text, prompt_tokens, tokens, logprobs, policy_version, sampling, seed } = post;
+  return hashOf([text, prompt_tokens, tokens, logprobs, policy_version, sampling, seed]);
 }

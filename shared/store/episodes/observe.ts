@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from "../../../deps.ts";
 import { CollmError, suggest } from "../../errors.ts";
+import { seedOf } from "../../random.ts";
 import { actions, episodes, observations } from "../schema.ts";
 import { among, transact } from "../sql.ts";
 import { dueReads, recordOutcomes, takeSteps } from "./step.ts";
@@ -58,6 +59,8 @@ function selectViews({ store: { db } }: EpisodeLog, agent: string) {
     turn: episodes.turn,
     cause: episodes.cause,
     agents: episodes.agents,
+    seed: episodes.seed,
+    turn_seeds: episodes.turn_seeds,
     text: observations.text,
     messages: observations.messages,
     acted: actions.agent,
@@ -84,9 +87,14 @@ async function afterDueSteps(
 
 function viewOf(agent: string, row: View): AgentView {
   const { episode_id, turn, cause, text, messages, acted } = row;
-  const view = { episode_id, agent, turn, cause };
+  const view = { episode_id, agent, turn, cause, seed: actingSeed(row, turn, agent) };
   if (row.status !== "running") return { ...view, status: row.status, observation: null };
   const observation = text === null ? null : { turn, text, messages };
   // Without an observation it is not this agent's turn: it waits for the others.
   return { ...view, status: observation && acted === null ? "waiting" : "acted", observation };
+}
+
+/** Seed of one agent's action; it depends on nothing that is decided while the episode runs. */
+function actingSeed({ seed, turn_seeds }: View, turn: number, agent: string): number {
+  return seedOf(turn_seeds?.[turn - 1] ?? seed, turn, agent);
 }

@@ -43,10 +43,11 @@ async function openBatch(
     const spec_hash = specHash(spec);
     if ((hashes.get(spec.id) ?? spec_hash) !== spec_hash) throw taken(spec.id);
     hashes.set(spec.id, spec_hash);
-    const { id, run_id, options, item_id, task, seed, purpose, policy_versions, deadline_at } =
-      spec;
+    const { id, run_id, options, item_id, task, seed, turn_seeds, stop_above } = spec;
+    const { purpose, policy_versions, deadline_at } = spec;
     const row = {
-      ...{ id, run_id, environment: spec.environment, options, item_id, task, seed, purpose },
+      ...{ id, run_id, environment: spec.environment, options, item_id, task, seed },
+      ...{ turn_seeds, stop_above, purpose },
       ...{ policy_versions, agents: [...environment.agents], deadline_at, spec_hash },
       ...{ status: "running" as const, turn: 1, created_at },
     };

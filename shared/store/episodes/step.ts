@@ -29,6 +29,7 @@ export function dueReads({ store: { db } }: EpisodeLog, scope: SQL) {
     environment: episodes.environment,
     options: episodes.options,
     task: episodes.task,
+    stop_above: episodes.stop_above,
     state: steps.state,
   }).from(episodes).innerJoin(
     steps,
@@ -88,6 +89,7 @@ function takeStep(environment: Environment, episode: Due, joint: PerAgent<string
     const odd = oddNumber(environment, result);
     if (odd) throw new Error(odd);
     const over = Object.keys(result.observations).length === 0 ||
+      stops(environment, result.rewards, episode.stop_above) ||
       environment.agents.every((agent) => result.terminations[agent] || result.truncations[agent]);
     return { episode, result, ended: over ? { status: "finished", cause: null } : null };
   } catch (error) {
@@ -96,6 +98,12 @@ function takeStep(environment: Environment, episode: Due, joint: PerAgent<string
     const cause = `Cannot step environment '${environment.id}' on turn ${episode.turn}: ${why}`;
     return { episode, result: null, ended: { status: "failed", cause } };
   }
+}
+
+/** Whether a turn was good enough to end the episode (strictly above the threshold). */
+function stops({ agents }: Environment, rewards: PerAgent<number>, above: number | null): boolean {
+  const total = agents.reduce((sum, agent) => sum + rewards[agent]!, 0);
+  return above !== null && total / agents.length > above;
 }
 
 /** JSON would turn these into null. */

@@ -18,6 +18,10 @@ export interface EpisodeSpec {
   /** Task as JSON, as the environment's `reset` takes it. */
   task: unknown;
   seed: number;
+  /** Seed of each turn; `null`: derived from `seed`. Branches of a tree that share a turn share it. */
+  turn_seeds: number[] | null;
+  /** Ends the episode after a turn whose mean reward is above this; `null`: never. */
+  stop_above: number | null;
   purpose: Purpose;
   /** Version that each agent should act with; `null` where the caller does not say. */
   policy_versions: PerAgent<string> | null;
@@ -43,11 +47,15 @@ export interface AgentView {
   turn: number;
   /** Its own observation of this turn; `null` once the episode has ended. */
   observation: Observation | null;
+  /** What this agent samples with on this turn: hash(episode or turn seed, turn, agent). */
+  seed: number;
   cause: string | null;
 }
 
 export interface Action {
   text: string;
+  /** Token ids that the policy continued. */
+  prompt_tokens: number[] | null;
   /** Token ids that `text` was derived from. */
   tokens: number[] | null;
   /** Natural-log probability of each token under the distribution it was drawn from. */

@@ -2,7 +2,7 @@
  * Tables of the episode log. All but `episodes` (status, turn) are append-only, so a retried or
  * racing write is ignored by its key. Leaves out guards: they are in the statements.
  */
-import { index, integer, primaryKey, sql, sqliteTable, text } from "../../../deps.ts";
+import { index, integer, primaryKey, real, sql, sqliteTable, text } from "../../../deps.ts";
 import type { ChatMessage, PerAgent } from "../../environments/environment.ts";
 import type { EndStatus, EpisodeStatus, Purpose } from "../lifecycle.ts";
 import { json, type JsonObject, time } from "./columns.ts";
@@ -16,6 +16,10 @@ export const episodes = sqliteTable("episodes", {
   item_id: text().notNull(),
   task: json<unknown>(),
   seed: integer().notNull(),
+  /** Seed of each turn; branches of a tree that share a turn share its seed. */
+  turn_seeds: json<number[]>(),
+  /** The episode ends after a turn whose mean reward is above this. */
+  stop_above: real(),
   purpose: text().$type<Purpose>().notNull(),
   policy_versions: json<PerAgent<string>>(),
   /** Agent names in playing order. */
@@ -47,6 +51,8 @@ export const actions = sqliteTable("actions", {
   turn: integer().notNull(),
   agent: text().notNull(),
   text: json<string>().notNull(),
+  /** Token ids that the policy continued; `null` when the agent is not a policy of ours. */
+  prompt_tokens: json<number[]>(),
   /** Token ids that `text` was derived from; `null` when the agent is not a policy of ours. */
   tokens: json<number[]>(),
   /** Natural-log probability of each token under the distribution it was drawn from. */

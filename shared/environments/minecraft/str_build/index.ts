@@ -8,7 +8,7 @@ import { CollmError } from "../../../errors.ts";
 import { actionTexts, forAll, perAgent } from "../../actions.ts";
 import type { Environment, Observation, PerAgent, StepResult } from "../../environment.ts";
 import { readFields } from "../../options.ts";
-
+import { blindBound } from "./blind.ts";
 import { acceptedTexts, type Build, build, buildComponents, parseInfo } from "./build.ts";
 import { compactPrompt } from "./compact.ts";
 import { FEEDBACK_MODES } from "./feedback.ts";
@@ -148,7 +148,12 @@ export function createStrBuild(
       };
     },
 
-    render: (task, actions) => renderBuild(take(task, actions)),
+    render: (task, actions, title) => renderBuild(take(task, actions), title),
+
+    probes: {
+      blindBound: (tasks) => blindBound(tasks.map(({ word }) => word)),
+      comparable: (a, b) => a.word.length === b.word.length,
+    },
   };
 }
 
