@@ -1,0 +1,65 @@
+/**
+ * Serving on a socket: refuses an open address without a token and a port in use with one clear
+ * sentence, and drains on SIGTERM or SIGINT: requests under way are answered, new ones refused.
+ */
+import { CollmError } from "../errors.ts";
+
+export interface ListenOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Bearer token that requests must carry, if any. */
+  token: string | undefined;
+}
+
+export interface Listening {
+  /** `http://host:port` with the port really taken. */
+  readonly url: string;
+  /** Resolves when the last request is answered after `drain` or a signal. */
+  readonly finished: Promise<void>;
+  drain(): Promise<void>;
+}
+
+/** Whether only this machine can reach the address. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+
+/** Throws forbidden when other machines could reach the address and no token guards it. */
+export function requireGuard({ host, token }: ListenOptions): void {
+  if (token !== undefined && token.length > 0 || isLoopback(host)) return;
+  throw new CollmError(
+    "forbidden",
+    `Cannot listen on '${host}' without a token: other machines can reach this address, ` +
+      `set COLLM_TOKEN`,
+  );
+}
+
+/** Starts serving; throws CollmError when the address cannot be taken. */
+export function listen(
+  options: ListenOptions,
+  handler: (request: Request, info: Deno.ServeHandlerInfo) => Response | Promise<Response>,
+): Listening {
+  requireGuard(options);
+  const { host, port } = options;
+  let server: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    server = Deno.serve({ hostname: host, port, onListen: () => {} }, handler);
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.AddrInUse
+      ? "the port is in use"
+      : cause instanceof Error
+      ? cause.message
+      : String(cause);
+    throw new CollmError("unavailable", `Cannot listen on ${host}:${port}: ${reason}`, { cause });
+  }
+  const signals = Deno.build.os === "windows"
+    ? ["SIGINT" as const]
+    : ["SIGTERM" as const, "SIGINT" as const];
+  const drain = () => server.shutdown();
+  signals.forEach((signal) => Deno.addSignalListener(signal, drain));
+  const finished = server.finished.finally(() =>
+    signals.forEach((signal) => Deno.removeSignalListener(signal, drain))
+  );
+  const name = host.includes(":") ? `[${host}]` : host;
+  return { url: `http://${name}:${server.addr.port}`, finished, drain };
+}

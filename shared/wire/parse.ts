@@ -1,0 +1,111 @@
+/**
+ * Untrusted JSON to typed messages: a zod schema's first complaint as one clear sentence with the
+ * field, its value and, for an unknown field, the nearest known one. Work is bounded: a long list
+ * of wrong entries is one complaint.
+ */
+import { z } from "../../deps.ts";
+import { CollmError, suggest } from "../errors.ts";
+
+type Issue = z.core.$ZodIssue;
+
+/** `value` as `schema` describes it; throws invalid_request naming the first wrong field. */
+export function parse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot read ${what}: ${complaint(result.error.issues[0]!, schema, value)}`,
+  );
+}
+
+/** Body of a request as JSON of this schema. */
+export async function readBody<S extends z.ZodType>(
+  request: { text(): Promise<string> },
+  schema: S,
+  what: string,
+): Promise<z.output<S>> {
+  const text = await request.text();
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new CollmError("invalid_request", `Cannot read ${what}: the body is not valid JSON`, {
+      cause,
+    });
+  }
+  return parse(schema, value, what);
+}
+
+/** A list whose length is checked before its entries are looked at. */
+export const listOf = <S extends z.ZodType>(entry: S, most: number, least = 0) =>
+  z.array(z.unknown()).min(least).max(most).pipe(z.array(entry));
+
+function complaint(issue: Issue, schema: z.ZodType, value: unknown): string {
+  if (issue.code === "unrecognized_keys") {
+    const name = issue.keys[0]!.slice(0, 60);
+    const place = issue.path.length ? ` of '${pathText(issue.path)}'` : "";
+    const names = keysAt(schema, issue.path);
+    const hint = names.length ? `, ${suggest(name, names)}` : "";
+    return `unknown field '${name}'${place}${hint}`;
+  }
+  const field = issue.path.length ? `'${pathText(issue.path)}'` : "the body";
+  return `${field} is ${brief(valueAt(value, issue.path))}, expected ${expectation(issue)}`;
+}
+
+function expectation(issue: Issue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return { int: "a whole number", array: "a list" }[issue.expected as string] ??
+        `${/^[aeiou]/.test(issue.expected) ? "an" : "a"} ${issue.expected}`;
+    case "invalid_value":
+      return issue.values.map((v) => JSON.stringify(v)).join(" or ");
+    case "too_small":
+      return `at least ${issue.minimum}${unit(issue.origin)}`;
+    case "too_big":
+      return `at most ${issue.maximum}${unit(issue.origin)}`;
+    default:
+      // Schemas with a rule of their own say what they expect.
+      return issue.message.replace(/^Invalid input$/, "another kind of value");
+  }
+}
+
+const unit = (origin: string): string =>
+  origin === "array" ? " entries" : origin === "string" ? " characters" : "";
+
+const pathText = (path: readonly PropertyKey[]): string =>
+  path.map((key, i) => typeof key === "number" ? `[${key}]` : `${i ? "." : ""}${String(key)}`)
+    .join("").slice(0, 120);
+
+/** Field names that the object schema at `path` knows; empty where it cannot be told. */
+function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let at: unknown = schema;
+  for (const key of path) {
+    at = unwrap(at);
+    if (at instanceof z.ZodObject) at = at.shape[String(key)];
+    else if (at instanceof z.ZodArray) at = at.element;
+    else return [];
+  }
+  at = unwrap(at);
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+function unwrap(schema: unknown): unknown {
+  if (schema instanceof z.ZodPipe) return unwrap(schema.out);
+  if (
+    schema instanceof z.ZodOptional || schema instanceof z.ZodExactOptional ||
+    schema instanceof z.ZodDefault || schema instanceof z.ZodNullable
+  ) return unwrap(schema.unwrap());
+  return schema;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
+}
+
+function brief(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value !== "string") return String(value);
+  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+}
