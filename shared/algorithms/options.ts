@@ -11,7 +11,7 @@ export const commonOptions = {
   gamma: z.number().min(0).max(1).default(0.9),
   advantage_normalization: z.boolean().default(true),
   /** Rewards are processed as r · scale + shift before anything is learnt from them. */
-  reward_scale: z.number().default(1),
+  reward_scale: z.number().positive().default(1),
   reward_shift: z.number().default(0),
   /** An episode ends after a turn whose mean processed reward is above this; null: never. */
   early_stop_threshold: z.number().nullable().default(null),

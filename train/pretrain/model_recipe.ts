@@ -28,7 +28,7 @@ export const PHASES = [
 ] as const;
 
 export const RECIPE = {
-  steps: 3000,
+  steps: 2400,
   documentsPerStep: 64,
   learningRate: 2e-3,
   finalFraction: 0.05,

@@ -48,7 +48,7 @@ export const REQUIRED_PIECES: readonly string[] = [
   ...upTo(4).map((turn) => `t${turn + 1}`),
   " a1",
   " a2",
-  ...upTo(11).map((step) => ` r${(step / 2 - 3).toFixed(1)}`), // −3.0 to 2.0 in halves
+  ...upTo(51).map((tenths) => ` r${(tenths / 10 - 3).toFixed(1)}`), // −3.0 to 2.0
 ];
 
 /** Fills the vocabulary with common syllables when the corpus is the action grammar alone. */

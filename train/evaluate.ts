@@ -1,0 +1,128 @@
+/**
+ * `deno task evaluate`: plays a checkpoint on held-out items and prints its numbers. The same
+ * seed gives the same numbers, whatever the batch size. Hosted evaluations call the same function.
+ */
+import { join } from "node:path";
+import { loadCommander } from "../deps.ts";
+import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
+import type { GpuNode } from "../gpu-node/verbs.ts";
+import { openWorkerNode } from "../gpu-node/worker_client.ts";
+import { createEnvironment } from "../shared/environments/registry.ts";
+import { CollmError } from "../shared/errors.ts";
+import { openStore } from "../shared/store/connect.ts";
+import { createEpisodes } from "../shared/store/episodes.ts";
+import { ENVIRONMENT_DEFAULTS, runConfig } from "./config_schema.ts";
+import {
+  blindBound,
+  evaluate,
+  type EvaluationNumbers,
+  numbersOf,
+  swappedReturn,
+} from "./evaluation.ts";
+import { agentFolder, readTeam } from "./team.ts";
+
+export interface EvaluateRequest {
+  checkpoint: string;
+  environment?: string | undefined;
+  split?: string | undefined;
+  episodes?: number | undefined;
+  seed?: number | undefined;
+  greedy?: boolean | undefined;
+  /** Episodes played at once. */
+  batch?: number | undefined;
+}
+
+export interface EvaluateResult extends EvaluationNumbers {
+  checkpoint: string;
+  environment: string;
+  split: string;
+  seed: number;
+  failed: number;
+  blind_bound: number | null;
+  swapped: { return_mean: number } | null;
+}
+
+/** Evaluates a team's checkpoint, or a model folder that every agent plays with. */
+export async function evaluateCheckpoint(
+  request: EvaluateRequest,
+  onProgress?: (done: number) => void,
+): Promise<EvaluateResult> {
+  const defaults = runConfig.parse({});
+  const team = readTeam(request.checkpoint);
+  const id = request.environment ?? team?.environment ?? defaults.environment.id;
+  const options = team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id] ?? {};
+  const environment = createEnvironment(id, { ...options });
+  const seed = request.seed ?? defaults.seed;
+  const folders = environment.agents.map((agent) => agentFolder(request.checkpoint, team, agent));
+  const tokenizer = await loadTokenizer(folders[0]!);
+  const workplace = await Deno.makeTempDir({ prefix: "collm-evaluate-" });
+  const store = await openStore(`file:${join(workplace, "episodes.db")}`);
+  let node: GpuNode | undefined;
+  try {
+    node = openWorkerNode();
+    for (const [i, agent] of environment.agents.entries()) {
+      await node.load({ policy: agent, source: folders[i]! });
+    }
+    const found = await evaluate(
+      { environment, episodes: await createEpisodes(store, createEnvironment), node, tokenizer },
+      "evaluation",
+      null,
+      {
+        split: request.split ?? defaults.evaluation.split,
+        episodes: request.episodes ?? defaults.evaluation.episodes,
+        seed,
+        temperature: request.greedy ? 0 : defaults.evaluation.temperature,
+        max_tokens: team?.max_tokens ?? defaults.rollout.max_tokens,
+        ...request.batch !== undefined && { batch: request.batch },
+      },
+      undefined,
+      onProgress,
+    );
+    const swapped = swappedReturn(environment, found.played);
+    return {
+      checkpoint: request.checkpoint,
+      environment: id,
+      split: request.split ?? defaults.evaluation.split,
+      seed,
+      ...numbersOf(found),
+      failed: found.failed,
+      blind_bound: blindBound(environment, found.played),
+      swapped: swapped === null ? null : { return_mean: swapped },
+    };
+  } finally {
+    await node?.close();
+    await store.close();
+    await Deno.remove(workplace, { recursive: true });
+  }
+}
+
+async function main(args: string[]): Promise<void> {
+  const { Command } = await loadCommander();
+  const { json, ...request } = new Command("evaluate")
+    .description("Evaluate a checkpoint on held-out items")
+    .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
+    .option("--env <id>", "environment (default: the checkpoint's)")
+    .option("--split <name>", "split (default: eval)")
+    .option("--episodes <n>", "episodes", Number)
+    .option("--seed <n>", "seed of tasks and sampling", Number)
+    .option("--batch <n>", "episodes played at once; changes nothing but speed", Number)
+    .option("--greedy", "take the most likely token instead of sampling")
+    .option("--json", "print one JSON object")
+    .parse(args, { from: "user" })
+    .opts<EvaluateRequest & { env?: string; json?: boolean }>();
+  const result = await evaluateCheckpoint({ ...request, environment: request.env });
+  if (json) return console.log(JSON.stringify(result));
+  for (const [key, value] of Object.entries(result)) {
+    console.log(`${key.padEnd(12)} ${typeof value === "string" ? value : JSON.stringify(value)}`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+    Deno.exit(0);
+  } catch (error) {
+    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Evaluation of a team on fixed items: the same seed gives the same episodes, whatever the batch
+ * size. Two probes tell reading from habit, where the environment has them: `blind_bound`, the
+ * best return of a team that ignores its prompts, and `swapped`, the return of the same actions
+ * judged on another item that looks alike from outside.
+ */
+import type { Environment, PerAgent } from "../shared/environments/environment.ts";
+import { mean } from "../shared/algorithms/moments.ts";
+import { CollmError } from "../shared/errors.ts";
+import { seedOf } from "../shared/random.ts";
+import type { EpisodeSpec } from "../shared/store/episodes.ts";
+import { actForAll, type Player } from "./roles.ts";
+import { summarise, type Summary } from "./statistics.ts";
+
+export interface EvaluationOptions {
+  split: string;
+  episodes: number;
+  seed: number;
+  /** 0 is greedy. */
+  temperature: number;
+  max_tokens: number;
+  /** Episodes played at once; changes nothing but speed. */
+  batch?: number;
+}
+
+/** One evaluated episode. */
+export interface Played {
+  item_id: string;
+  task: unknown;
+  return: number;
+  /** Metrics of the last turn, such as `iou`. */
+  components: Record<string, number>;
+  /** Joint action of every turn. */
+  actions: PerAgent<string>[];
+}
+
+export interface Evaluation {
+  played: Played[];
+  return: Summary;
+  iou_mean: number | null;
+  /** Episodes that failed; they have no return and are not in the mean. */
+  failed: number;
+}
+
+/** The numbers of an evaluation as they are printed and served. */
+export interface EvaluationNumbers {
+  return_mean: number;
+  ci95: [number, number] | null;
+  iou_mean: number | null;
+  n: number;
+}
+
+const EPISODES_AT_ONCE = 64;
+
+/** Plays the evaluation; `prefix` makes the episode ids unique to this call. */
+export async function evaluate(
+  roles: Player,
+  prefix: string,
+  run: string | null,
+  options: EvaluationOptions,
+  policyOf?: (agent: string) => string,
+  onProgress?: (done: number) => void,
+): Promise<Evaluation> {
+  const { environment, episodes } = roles;
+  const size = splitSize(environment, options.split) ?? options.episodes;
+  const specs = Array.from({ length: options.episodes }, (_, i): EpisodeSpec => {
+    const { id: item_id, task } = environment.item(options.split, i % size);
+    const seed = seedOf("evaluate", options.seed, item_id, Math.floor(i / size));
+    return {
+      id: `${prefix}.${i}`,
+      run_id: run,
+      environment: environment.id,
+      options: { ...environment.options },
+      item_id,
+      task,
+      seed,
+      turn_seeds: null,
+      stop_above: null,
+      purpose: "evaluate",
+      policy_versions: null,
+      deadline_at: null,
+    };
+  });
+  const played: Played[] = [];
+  const batch = options.batch ?? EPISODES_AT_ONCE;
+  for (let at = 0; at < specs.length; at += batch) {
+    const part = specs.slice(at, at + batch);
+    await episodes.openEpisodes(part);
+    const ids = part.map((spec) => spec.id);
+    for (let turn = 0; turn < environment.turns; turn++) {
+      await actForAll(roles, ids, options, policyOf);
+    }
+    const ended = new Map((await episodes.transcripts(ids)).map((t) => [t.id, t]));
+    for (const { id, item_id, task } of part) {
+      const transcript = ended.get(id);
+      if (transcript?.status !== "finished") continue;
+      const { turns } = transcript;
+      played.push({
+        item_id,
+        task,
+        return: turns.reduce((n, t) => n + mean(Object.values(t.rewards!)), 0),
+        components: turns.at(-1)!.components ?? {},
+        actions: turns.map((t) =>
+          Object.fromEntries(environment.agents.map((a) => [a, t.agents[a]!.action!.text]))
+        ),
+      });
+    }
+    onProgress?.(at + part.length);
+  }
+  if (played.length === 0) {
+    throw new CollmError("unavailable", "Cannot evaluate: every episode failed");
+  }
+  const ious = played.map((p) => p.components["iou"]).filter((x) => x !== undefined);
+  return {
+    played,
+    return: summarise(played.map((p) => p.return)),
+    iou_mean: ious.length ? mean(ious) : null,
+    failed: specs.length - played.length,
+  };
+}
+
+export const numbersOf = ({ return: r, iou_mean }: Evaluation): EvaluationNumbers => ({
+  return_mean: r.mean,
+  ci95: r.ci95,
+  iou_mean,
+  n: r.n,
+});
+
+/** Best return without reading, or null where the environment does not know it. */
+export function blindBound(environment: Environment, played: readonly Played[]): number | null {
+  if (!environment.probes) return null;
+  return environment.turns * environment.probes.blindBound(played.map((p) => p.task));
+}
+
+/**
+ * Mean return when every episode gets the actions that another item's prompts led to: the next
+ * comparable item in the list. Episodes without a comparable partner are left out; null if all.
+ */
+export function swappedReturn(
+  environment: Environment,
+  played: readonly Played[],
+): number | null {
+  const { probes } = environment;
+  if (!probes) return null;
+  const returns = played.flatMap(({ task, item_id }, i) => {
+    const others = [...played.slice(i + 1), ...played.slice(0, i)];
+    const partner = others.find((o) => o.item_id !== item_id && probes.comparable(task, o.task));
+    if (!partner) return [];
+    return partner.actions.reduce(
+      (n, actions) => n + mean(Object.values(environment.score(task, actions).rewards)),
+      0,
+    );
+  });
+  return returns.length ? mean(returns) : null;
+}
+
+function splitSize(environment: Environment, name: string): number | null {
+  const split = environment.splits().find((s) => s.name === name);
+  if (split) return split.size;
+  throw new CollmError("not_found", `Cannot evaluate: no split '${name}' of '${environment.id}'`);
+}

@@ -1,0 +1,136 @@
+/**
+ * `deno task train`: trains a team and shows whether it got better. Flags to configuration, then
+ * train/run.ts. Standard output carries results only; with --json its last line is one object.
+ */
+import { join, resolve } from "node:path";
+import { loadCommander } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
+import { describeConfig, resolveConfig, type RunConfig } from "./config.ts";
+import type { JsonObject } from "./overrides.ts";
+import { describeResult } from "./report.ts";
+import type { Remote } from "./roles.ts";
+import { run } from "./run.ts";
+import { RunFolder } from "./run_folder.ts";
+
+interface Flags {
+  config?: string;
+  env?: string;
+  algo?: string;
+  seed?: number;
+  budget?: number;
+  out?: string;
+  resume?: string;
+  set: string[];
+  json?: boolean;
+  dryRun?: boolean;
+  edge?: string;
+  gpu?: string;
+  db?: string;
+  token?: string;
+}
+
+/** Whole number of a flag; commander hands over its text. */
+function whole(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text.trim()) || !Number.isSafeInteger(value)) {
+    throw new CollmError("invalid_request", `Cannot read '${text}' as a whole number`);
+  }
+  return value;
+}
+
+async function readFlags(args: string[]): Promise<Flags> {
+  const { Command } = await loadCommander();
+  return new Command("train")
+    .description("Train a team of agents and compare it with its base")
+    .option("--config <file>", "configuration file (JSON, comments allowed)")
+    .option("--env <id>", "environment (default: str_build)")
+    .option("--algo <id>", "algorithm: collm_cc, collm_dc or magrpo (default: collm_cc)")
+    .option("--seed <n>", "seed of every random choice", whole)
+    .option("--budget <n>", "joint evaluations to train for", whole)
+    .option("--out <dir>", "run folder (default: runs/<environment>-<algorithm>-<seed>-<time>)")
+    .option("--resume <dir>", "go on with the run in this folder")
+    .option(
+      "--set <path=value>",
+      "set any configuration key; may be repeated",
+      (text: string, all: string[]) => [...all, text],
+      [] as string[],
+    )
+    .option("--json", "print the result as one JSON object on the last line")
+    .option("--dry-run", "show the resolved configuration and stop")
+    .option("--edge <url>", "edge that agent hosts elsewhere talk to (needs --gpu and --db)")
+    .option("--gpu <url>", "GPU node elsewhere")
+    .option("--db <url>", "libSQL server that holds the episodes")
+    .option("--token <token>", "bearer token of edge and GPU node (default: COLLM_TOKEN)")
+    .parse(args, { from: "user" })
+    .opts<Flags>();
+}
+
+/** The configuration that the flags ask for. */
+function configOf(flags: Flags): Promise<RunConfig> {
+  const nested: JsonObject = {
+    ...flags.env !== undefined && { environment: { id: flags.env } },
+    ...flags.algo !== undefined && { algorithm: { id: flags.algo } },
+    ...flags.seed !== undefined && { seed: flags.seed },
+    ...flags.budget !== undefined && { budget: { joint_evaluations: flags.budget } },
+  };
+  return resolveConfig({ file: flags.config, sets: flags.set, flags: nested });
+}
+
+/** A resumed run keeps its configuration; only where it runs may change. */
+function checkResume(flags: Flags): void {
+  const fixed = ["config", "env", "algo", "seed", "budget", "out"] as const;
+  const given = fixed.find((name) => flags[name] !== undefined) ??
+    (flags.set.length ? "set" : undefined);
+  if (given === undefined) return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot resume '${flags.resume}' with --${given}: a resumed run keeps its configuration`,
+  );
+}
+
+function remoteOf({ edge, gpu, db, token }: Flags): Remote | undefined {
+  if (edge === undefined && gpu === undefined && db === undefined) return undefined;
+  if (edge === undefined || gpu === undefined || db === undefined) {
+    throw new CollmError(
+      "invalid_request",
+      "Cannot train across hosts: --edge, --gpu and --db go together",
+    );
+  }
+  return { edge, gpu, db, token: token ?? Deno.env.get("COLLM_TOKEN") };
+}
+
+async function main(args: string[]): Promise<void> {
+  const flags = await readFlags(args);
+  if (flags.resume !== undefined) checkResume(flags);
+  const config = flags.resume === undefined
+    ? await configOf(flags)
+    : RunFolder.open(resolve(flags.resume)).config();
+  const say = (text: string) => flags.json ? console.error(text) : console.log(text);
+  say(describeConfig(config).join("\n"));
+  if (flags.dryRun) {
+    if (flags.json) console.log(JSON.stringify(config));
+    return;
+  }
+  const stamp = new Date().toISOString().replace(/[-:]/g, "").replace(/\..*/, "").replace("T", "-");
+  const name = `${config.environment.id}-${config.algorithm.id}-${config.seed}-${stamp}`;
+  const folder = flags.resume === undefined
+    ? RunFolder.create(resolve(flags.out ?? join("runs", name)), config)
+    : RunFolder.open(resolve(flags.resume));
+  say(`Run folder ${folder.path}\n`);
+  const { result, roles, files } = await run(folder, remoteOf(flags));
+  say(`\n${describeResult(result, roles.environment).join("\n")}`);
+  for (const file of files) say(`  ${file}`);
+  await roles.close();
+  if (flags.json) console.log(JSON.stringify(result));
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+    Deno.exit(0);
+  } catch (error) {
+    // A person's mistake gets its sentence; anything else is ours and shows where it happened.
+    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
+    Deno.exit(1);
+  }
+}

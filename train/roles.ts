@@ -1,0 +1,133 @@
+/**
+ * Who takes part in a run: the GPU node with the team's policies and critics, the episode store,
+ * the environment, the tokenizer. In one process tree by default (a Worker, a `file:` database,
+ * hosts that act in turn); with URLs the same roles are elsewhere and hosts act by themselves.
+ */
+import { act } from "../agents/act.ts";
+import { openHttpNode } from "../gpu-node/http_client.ts";
+import { loadTokenizer, type Tokenizer } from "../gpu-node/model/tokenizer.ts";
+import type { GpuNode } from "../gpu-node/verbs.ts";
+import { openWorkerNode } from "../gpu-node/worker_client.ts";
+import { type Algorithm, criticNames } from "../shared/algorithms/algorithm.ts";
+import { createAlgorithm } from "../shared/algorithms/registry.ts";
+import type { Environment } from "../shared/environments/environment.ts";
+import { createEnvironment } from "../shared/environments/registry.ts";
+import { seedOf } from "../shared/random.ts";
+import { openStore, type Store } from "../shared/store/connect.ts";
+import { createEpisodes, type Episodes } from "../shared/store/episodes.ts";
+import type { RunConfig } from "./config.ts";
+import { referenceHandle } from "./reference.ts";
+
+/** Addresses of roles that run elsewhere. */
+export interface Remote {
+  edge: string;
+  gpu: string;
+  db: string;
+  token?: string | undefined;
+}
+
+export interface Roles {
+  config: RunConfig;
+  environment: Environment;
+  algorithm: Algorithm;
+  node: GpuNode;
+  store: Store;
+  episodes: Episodes;
+  tokenizer: Tokenizer;
+  /** Hosts elsewhere act by themselves; here the learner's process acts for them. */
+  remote: boolean;
+  close(): Promise<void>;
+}
+
+/** Handle of a model on the GPU node: the agent's name, or the critic's with a prefix. */
+export const criticHandle = (critic: string): string => `critic-${critic}`;
+
+/** All models of a run by handle, policies first. */
+export function modelHandles({ environment, algorithm }: Pick<Roles, "environment" | "algorithm">) {
+  return {
+    policies: [...environment.agents],
+    critics: criticNames(algorithm, environment.agents).map(criticHandle),
+  };
+}
+
+export async function openRoles(
+  config: RunConfig,
+  database: string,
+  remote?: Remote,
+): Promise<Roles> {
+  const environment = createEnvironment(config.environment.id, config.environment.options);
+  const algorithm = createAlgorithm(config.algorithm);
+  const tokenizer = await loadTokenizer(config.policy.source);
+  const store = await openStore(remote?.db ?? database);
+  const node = remote
+    ? openHttpNode(remote.gpu, remote.token === undefined ? {} : { token: remote.token })
+    : openWorkerNode();
+  return {
+    config,
+    environment,
+    algorithm,
+    node,
+    store,
+    episodes: await createEpisodes(store, createEnvironment),
+    tokenizer,
+    remote: remote !== undefined,
+    async close() {
+      await node.close();
+      await store.close();
+    },
+  };
+}
+
+/** Loads every model of the run, from `folders` by handle or else from the configured sources. */
+export async function loadModels(
+  roles: Roles,
+  folders: (handle: string) => string | undefined,
+): Promise<void> {
+  const { config, node } = roles;
+  const { policies, critics } = modelHandles(roles);
+  for (const policy of policies) {
+    await node.load({ policy, source: folders(policy) ?? config.policy.source });
+  }
+  if (config.algorithm.reference_kl_coef > 0) {
+    for (const policy of policies) {
+      await node.load({ policy: referenceHandle(policy), source: config.policy.source });
+    }
+  }
+  for (const critic of critics) {
+    await node.load({
+      policy: critic,
+      source: folders(critic) ?? config.critic.source ?? config.policy.source,
+      value_head: { seed: seedOf(config.seed, critic) },
+    });
+  }
+}
+
+/** What playing needs. */
+export type Player = Pick<Roles, "environment" | "episodes" | "node" | "tokenizer">;
+
+/** One act of every agent on its pending turn of these episodes, in playing order. */
+export async function actForAll(
+  roles: Player,
+  episodes: readonly string[],
+  sampling: { max_tokens: number; temperature: number },
+  policyOf: (agent: string) => string = (agent) => agent,
+): Promise<number> {
+  let tokens = 0;
+  for (const agent of roles.environment.agents) {
+    const views = await roles.episodes.observations(agent, episodes);
+    const counting = {
+      sample: async (request: Parameters<GpuNode["sample"]>[0]) => {
+        const result = await roles.node.sample(request);
+        for (const c of result.completions) tokens += c.tokens.length;
+        return result;
+      },
+    };
+    const results = await act(roles.episodes, counting, roles.tokenizer, {
+      agent,
+      policy: policyOf(agent),
+      ...sampling,
+    }, views);
+    for (const result of results) if (result.status === "error") throw result.error;
+  }
+  return tokens;
+}

@@ -1,0 +1,220 @@
+/**
+ * One run from configuration to result: evaluate, learn batch by batch, evaluate again.
+ * Everything that decides a number follows from the configuration, so a killed run that resumes
+ * ends with the same numbers as one that was never killed. Clock times are kept apart from
+ * metrics (timings.jsonl), which are the same on every repetition.
+ */
+import { basename } from "node:path";
+import { itemsPerBatch } from "../shared/algorithms/budget.ts";
+import { createRun, recordPolicyVersion } from "../shared/store/runs.ts";
+import { blindBound, evaluate, type Evaluation, numbersOf, swappedReturn } from "./evaluation.ts";
+import { learn } from "./learn.ts";
+import { withReferenceKl } from "./reference.ts";
+import { type ProgressLine, progressLine } from "./progress.ts";
+import { type RunResult, writeCurve, writePictures } from "./report.ts";
+import { loadModels, modelHandles, openRoles, type Remote, type Roles } from "./roles.ts";
+import { rollOut, treeShape } from "./rollout.ts";
+import type { Manifest, RunFolder } from "./run_folder.ts";
+import { pairedDifference } from "./statistics.ts";
+import { saveTeam } from "./team.ts";
+
+export interface RunOutcome {
+  result: RunResult;
+  roles: Roles;
+  files: string[];
+}
+
+/** Runs, or goes on with, the run in `folder`. The caller closes the outcome's roles. */
+export async function run(
+  folder: RunFolder,
+  remote?: Remote,
+  line: ProgressLine = progressLine(),
+): Promise<RunOutcome> {
+  const started = performance.now();
+  const config = folder.config();
+  const name = basename(folder.path);
+  const roles = await openRoles(config, `file:${folder.file("episodes.db")}`, remote);
+  try {
+    const saved = folder.manifest();
+    await loadModels(
+      roles,
+      (handle) => saved?.models[handle] && folder.file(saved.models[handle]),
+    );
+    await createRun(roles.store, {
+      id: name,
+      environment: config.environment.id,
+      options: config.environment.options,
+      config: config as unknown as Record<string, unknown>,
+      agents: roles.environment.agents.map((agent) => ({ name: agent, policy: agent })),
+    });
+    const state = saved ?? {
+      iteration: 0,
+      joint_evaluations: 0,
+      next_item: 0,
+      cursor: 0,
+      metrics_rows: 0,
+      models: {},
+    };
+    folder.keepRows("metrics.jsonl", state.metrics_rows);
+    const earlier = folder.rows<{ wall_s: number }>("timings.jsonl").at(-1)?.wall_s ?? 0;
+    const wall = () => earlier + (performance.now() - started) / 1000;
+    const before = await evaluateBase(roles, folder, name, saved, line);
+    await train(roles, folder, name, state, wall, line);
+    const after = await evaluateHere(roles, `${name}.after`, name);
+    const checkpoint = folder.file("checkpoints", "final");
+    const result: RunResult = {
+      run: name,
+      environment: config.environment.id,
+      algorithm: config.algorithm.id,
+      seed: config.seed,
+      joint_evaluations: state.joint_evaluations,
+      wall_s: 0,
+      base: numbersOf(before),
+      trained: numbersOf(after),
+      difference: pairOf(before, after),
+      blind_bound: blindBound(roles.environment, after.played),
+      swapped: swapOf(roles, after),
+      checkpoint,
+    };
+    line.done();
+    const files = [
+      ...await writePictures(folder, roles.environment, before, after),
+      ...await writeCurve(folder, result),
+    ];
+    result.wall_s = wall();
+    folder.writeJson("result.json", result);
+    return { result, roles, files };
+  } catch (error) {
+    await roles.close();
+    throw error;
+  }
+}
+
+async function train(
+  roles: Roles,
+  folder: RunFolder,
+  name: string,
+  state: Manifest,
+  wall: () => number,
+  line: ProgressLine,
+): Promise<void> {
+  const { config } = roles;
+  const budget = config.budget.joint_evaluations;
+  const count = itemsPerBatch(config.rollout.episodes_per_batch, treeShape(roles));
+  const begun = performance.now();
+  const resumed = state.joint_evaluations;
+  let versions = await recordVersions(roles, name, state.iteration);
+  let [episodes, tokens] = [0, 0];
+  let nextCheckpoint = state.joint_evaluations + config.checkpoint.every;
+  while (state.joint_evaluations < budget) {
+    const spent = state.joint_evaluations / budget;
+    const rollout = await rollOut(roles, name, versions, {
+      first: state.next_item,
+      count,
+      cursor: state.cursor,
+    });
+    const batch = await withReferenceKl(roles, rollout.batch);
+    const { statistics } = await learn(roles, batch, { iteration: state.iteration, spent });
+    const previous = state.joint_evaluations;
+    state.iteration++;
+    state.joint_evaluations += rollout.joint_evaluations;
+    state.next_item += count;
+    state.cursor = rollout.cursor;
+    versions = await recordVersions(roles, name, state.iteration);
+    appendRow(folder, state, { kind: "train", failed_episodes: rollout.failed, ...statistics });
+    const every = config.evaluation.every;
+    const due = every > 0 &&
+      Math.floor(previous / every) < Math.floor(state.joint_evaluations / every);
+    if (due && state.joint_evaluations < budget) {
+      const found = await evaluateHere(roles, `${name}.at.${state.joint_evaluations}`, name);
+      appendRow(folder, state, { kind: "evaluation", ...numbersOf(found) });
+    }
+    episodes += rollout.batch.transcripts.length;
+    tokens += rollout.tokens;
+    folder.append("timings.jsonl", { iteration: state.iteration, wall_s: wall() });
+    line.update({
+      phase: "train",
+      done: Math.min(state.joint_evaluations, budget),
+      budget,
+      resumed,
+      seconds: (performance.now() - begun) / 1000,
+      episodes,
+      tokens,
+      return_mean: statistics["return_mean"],
+      value_loss: statistics["value_loss"],
+    });
+    if (config.checkpoint.every > 0 && state.joint_evaluations >= nextCheckpoint) {
+      await checkpoint(roles, folder, state, `${state.joint_evaluations}`);
+      nextCheckpoint = state.joint_evaluations + config.checkpoint.every;
+    }
+  }
+  await checkpoint(roles, folder, state, "final");
+}
+
+async function checkpoint(roles: Roles, folder: RunFolder, state: Manifest, label: string) {
+  const handles = await saveTeam(roles, folder.file("checkpoints", label), { state: true });
+  state.models = Object.fromEntries(handles.map((h) => [h, `checkpoints/${label}/${h}`]));
+  folder.commit(state);
+}
+
+function appendRow(folder: RunFolder, state: Manifest, row: Record<string, unknown>): void {
+  const { iteration, joint_evaluations } = state;
+  folder.append("metrics.jsonl", { kind: row["kind"], iteration, joint_evaluations, ...row });
+  state.metrics_rows++;
+}
+
+/** Publishes the policies' present versions; on-policy, so no episode is open meanwhile. */
+async function recordVersions(roles: Roles, run_id: string, iteration: number) {
+  const { policies } = modelHandles(roles);
+  const known = new Map((await roles.node.list()).map((p) => [p.policy, p.policy_version]));
+  const versions: Record<string, string> = {};
+  for (const policy of policies) {
+    versions[policy] = known.get(policy)!;
+    await recordPolicyVersion(roles.store, {
+      run_id,
+      policy,
+      version: versions[policy],
+      iteration,
+      folder: null,
+    });
+  }
+  return versions;
+}
+
+function evaluateHere(roles: Roles, prefix: string, run: string): Promise<Evaluation> {
+  const { evaluation, rollout, seed } = roles.config;
+  return evaluate(roles, prefix, run, { ...evaluation, seed, max_tokens: rollout.max_tokens });
+}
+
+/** The evaluation before training: measured once, read back when a run resumes. */
+async function evaluateBase(
+  roles: Roles,
+  folder: RunFolder,
+  name: string,
+  saved: Manifest | null,
+  line: ProgressLine,
+): Promise<Evaluation> {
+  if (saved) {
+    return JSON.parse(Deno.readTextFileSync(folder.file("before.json"))) as Evaluation;
+  }
+  const before = await evaluateHere(roles, `${name}.before`, name);
+  folder.writeJson("before.json", before);
+  const { return_mean } = numbersOf(before);
+  line.note(`Before training: return ${return_mean.toFixed(3)} on ${before.return.n} episodes`);
+  return before;
+}
+
+function pairOf(before: Evaluation, after: Evaluation) {
+  const base = new Map(before.played.map((p, i) => [`${p.item_id}.${i}`, p.return]));
+  const pairs = after.played.flatMap((p, i) => {
+    const old = base.get(`${p.item_id}.${i}`);
+    return old === undefined ? [] : [[p.return, old] as const];
+  });
+  const { mean, ci95 } = pairedDifference(pairs.map((p) => p[0]), pairs.map((p) => p[1]));
+  return { mean, ci95 };
+}
+
+function swapOf(roles: Roles, after: Evaluation) {
+  const return_mean = swappedReturn(roles.environment, after.played);
+  return return_mean === null ? null : { return_mean };
+}

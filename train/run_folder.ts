@@ -1,0 +1,116 @@
+/**
+ * The folder of a run: configuration, metrics, checkpoints, results. `manifest.json` is written
+ * last and in one step, so a run killed at any moment resumes from a state that is whole.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { CollmError } from "../shared/errors.ts";
+import {
+  fileError,
+  readJsonObject,
+  writeFileAtomic,
+  writeJsonAtomic,
+} from "../gpu-node/model/files.ts";
+import type { RunConfig } from "./config.ts";
+
+/** Where a run can go on from. */
+export interface Manifest {
+  /** Batches learnt from. */
+  iteration: number;
+  joint_evaluations: number;
+  /** Next item of the training split. */
+  next_item: number;
+  /** Completion-log cursor. */
+  cursor: number;
+  /** Rows of metrics.jsonl that belong to this state. */
+  metrics_rows: number;
+  /** Checkpoint folder of every model, relative to the run folder. */
+  models: Record<string, string>;
+}
+
+export interface MetricsRow {
+  iteration: number;
+  joint_evaluations: number;
+  [name: string]: number;
+}
+
+export class RunFolder {
+  constructor(readonly path: string) {}
+
+  /** Creates the folder; refuses one that holds a run already. */
+  static create(path: string, config: RunConfig): RunFolder {
+    if (existsSync(join(path, "config.json"))) {
+      throw new CollmError(
+        "conflict",
+        `Cannot start a run in '${path}': it holds a run already, use --resume or another --out`,
+      );
+    }
+    try {
+      mkdirSync(path, { recursive: true });
+      writeJsonAtomic(join(path, "config.json"), config);
+    } catch (cause) {
+      throw cause instanceof CollmError ? cause : fileError("create run folder", path, cause);
+    }
+    return new RunFolder(path);
+  }
+
+  static open(path: string): RunFolder {
+    if (!existsSync(join(path, "config.json"))) {
+      throw new CollmError("not_found", `Cannot resume '${path}': it is not a run folder`);
+    }
+    return new RunFolder(path);
+  }
+
+  file(...names: string[]): string {
+    return join(this.path, ...names);
+  }
+
+  config(): RunConfig {
+    return readJsonObject(this.file("config.json")) as unknown as RunConfig;
+  }
+
+  manifest(): Manifest | null {
+    const path = this.file("manifest.json");
+    return existsSync(path) ? readJsonObject(path) as unknown as Manifest : null;
+  }
+
+  /** Makes `manifest` the state to resume from, then drops checkpoints nothing points to. */
+  commit(manifest: Manifest): void {
+    writeJsonAtomic(this.file("manifest.json"), manifest);
+    const kept = new Set(Object.values(manifest.models).map((folder) => folder.split("/")[1]));
+    for (const name of readdirSync(this.file("checkpoints"))) {
+      if (!kept.has(name)) rmSync(this.file("checkpoints", name), { recursive: true });
+    }
+  }
+
+  writeJson(name: string, value: unknown): void {
+    writeJsonAtomic(this.file(name), value);
+  }
+
+  write(name: string, data: string | Uint8Array): void {
+    writeFileAtomic(this.file(name), [
+      typeof data === "string" ? new TextEncoder().encode(data) : data,
+    ]);
+  }
+
+  /** Rows of a JSON-lines file; a last line cut short by a crash is left out. */
+  rows<T>(name: string): T[] {
+    if (!existsSync(this.file(name))) return [];
+    const lines = readFileSync(this.file(name), "utf8").split("\n");
+    return lines.slice(0, -1).map((line) => JSON.parse(line) as T);
+  }
+
+  append(name: string, row: unknown): void {
+    try {
+      Deno.writeTextFileSync(this.file(name), `${JSON.stringify(row)}\n`, { append: true });
+    } catch (cause) {
+      throw fileError("write", this.file(name), cause);
+    }
+  }
+
+  /** Drops what was appended after the state being resumed. */
+  keepRows(name: string, count: number): void {
+    const rows = this.rows(name).slice(0, count);
+    this.write(name, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  }
+}

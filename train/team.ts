@@ -1,0 +1,50 @@
+/**
+ * A team's checkpoint: one folder per agent and critic, and team.json that says what they play.
+ * A plain model folder is a team too: every agent starts from it.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { readJsonObject, writeJsonAtomic } from "../gpu-node/model/files.ts";
+import { CollmError } from "../shared/errors.ts";
+import { modelHandles, type Roles } from "./roles.ts";
+
+export interface TeamFile {
+  environment: string;
+  options: Record<string, unknown>;
+  agents: string[];
+  max_tokens: number;
+}
+
+/** Saves every model of the run under `folder`; with `state` also what training goes on from. */
+export async function saveTeam(
+  { node, environment, algorithm, config }: Roles,
+  folder: string,
+  options: { state: boolean },
+): Promise<string[]> {
+  const { policies, critics } = modelHandles({ environment, algorithm });
+  const handles = [...policies, ...critics];
+  for (const handle of handles) await node.save(handle, join(folder, handle), options);
+  const team: TeamFile = {
+    environment: environment.id,
+    options: { ...environment.options },
+    agents: [...environment.agents],
+    max_tokens: config.rollout.max_tokens,
+  };
+  writeJsonAtomic(join(folder, "team.json"), team);
+  return handles;
+}
+
+/** The team file of a checkpoint, or null for a plain model folder. */
+export function readTeam(folder: string): TeamFile | null {
+  const path = join(folder, "team.json");
+  if (existsSync(path)) return readJsonObject(path) as unknown as TeamFile;
+  if (existsSync(join(folder, "config.json"))) return null;
+  throw new CollmError(
+    "not_found",
+    `Cannot evaluate checkpoint '${folder}': it holds neither team.json nor config.json`,
+  );
+}
+
+/** Model folder of one agent in a checkpoint. */
+export const agentFolder = (folder: string, team: TeamFile | null, agent: string): string =>
+  team ? join(folder, agent) : folder;
