@@ -17,22 +17,24 @@ export interface CallOptions {
 const pause = (attempt: number): number => Math.min(2000, 100 * 2 ** attempt);
 
 /**
- * The response to a request, whatever its status. Throws unavailable when the server cannot be
- * reached in `retries` + 1 attempts, or does not answer in time (which is not tried again).
+ * What `read` makes of the response, whatever its status. `init` makes the request of one attempt,
+ * since the stream of a body serves once. Throws unavailable when the server cannot be reached in
+ * `retries` + 1 attempts, or does not answer in time (which is not tried again).
  */
 export async function callServer<T>(
   url: string,
-  init: RequestInit,
+  init: () => RequestInit | Promise<RequestInit>,
   options: CallOptions,
   read: (response: Response) => Promise<T>,
 ): Promise<T> {
   const { token, timeoutMs = 600_000, retries = 4 } = options;
-  const headers = new Headers(init.headers);
-  if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
   for (let attempt = 0;; attempt++) {
+    const request = await init();
+    const headers = new Headers(request.headers);
+    if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
     try {
       const signal = AbortSignal.timeout(timeoutMs);
-      return await read(await fetch(url, { ...init, headers, signal }));
+      return await read(await fetch(url, { ...request, headers, signal }));
     } catch (cause) {
       if (cause instanceof CollmError) throw cause;
       if (cause instanceof DOMException && cause.name === "TimeoutError") {
@@ -61,7 +63,7 @@ export function callJson(
     init.body = JSON.stringify(body);
     init.headers = { "content-type": "application/json" };
   }
-  return callServer(url, init, options, async (response) => {
+  return callServer(url, () => init, options, async (response) => {
     const text = await response.text();
     if (!response.ok) throw fromAnswer(response.status, text, `Cannot call ${url}`);
     try {

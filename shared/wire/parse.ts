@@ -4,16 +4,21 @@
  * of wrong entries is one complaint.
  */
 import { z } from "../../deps.ts";
-import { CollmError, suggest } from "../errors.ts";
+import { CollmError, type ErrorCode, suggest } from "../errors.ts";
 
 type Issue = z.core.$ZodIssue;
 
-/** `value` as `schema` describes it; throws invalid_request naming the first wrong field. */
-export function parse<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+/** `value` as `schema` describes it; throws CollmError naming the first wrong field. */
+export function parse<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  what: string,
+  code: ErrorCode = "invalid_request",
+): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new CollmError(
-    "invalid_request",
+    code,
     `Cannot read ${what}: ${complaint(result.error.issues[0]!, schema, value)}`,
   );
 }

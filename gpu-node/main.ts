@@ -1,0 +1,89 @@
+/**
+ * `deno task gpu`: the GPU node as a server. Loads the named models, each as a policy of its name,
+ * then listens. Ends with one clear sentence when it cannot; drains on SIGTERM.
+ */
+import { loadCommander } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
+import { NAME } from "../shared/wire/gpu.ts";
+import { listen, requireGuard } from "../shared/wire/listen.ts";
+import { createGpuApp } from "./server.ts";
+import { Checkpoints } from "./server_checkpoints.ts";
+import { servePolicies } from "./server_policies.ts";
+import { openWorkerNode } from "./worker_client.ts";
+
+export interface GpuServerOptions {
+  host: string;
+  port: number;
+  /** Folder of each model by its name. */
+  model: ReadonlyMap<string, string>;
+  checkpoints: string;
+  token: string | undefined;
+}
+
+/** Serves until a signal or `drain`; throws CollmError when a model or the address is wrong. */
+export async function serveGpu({ model, ...options }: GpuServerOptions) {
+  requireGuard(options);
+  const node = openWorkerNode();
+  const checkpoints = new Checkpoints(options.checkpoints);
+  const policies = servePolicies({ node, models: model, checkpoints });
+  for (const name of model.keys()) await policies.load({ policy: name, source: name });
+  const app = createGpuApp({ policies, checkpoints, token: options.token, onFault: console.error });
+  const server = listen(options, app.fetch);
+  return { ...server, finished: server.finished.then(() => node.close()) };
+}
+
+/** `--model NAME=FOLDER`, any number of times. */
+function addModel(text: string, known: ReadonlyMap<string, string>): Map<string, string> {
+  const at = text.indexOf("=");
+  const [name, folder] = [text.slice(0, Math.max(at, 0)), text.slice(at + 1)];
+  if (at < 1 || folder === "") {
+    throw new CollmError("invalid_request", `Cannot use --model '${text}': expected NAME=FOLDER`);
+  }
+  if (!NAME.test(name)) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot use --model '${text}': the name may hold letters, digits, '.', '_' and '-' only`,
+    );
+  }
+  if (known.has(name)) {
+    throw new CollmError("invalid_request", `Cannot use --model '${text}': '${name}' is taken`);
+  }
+  return new Map(known).set(name, folder);
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port <= 65535) return port;
+  throw new CollmError("invalid_request", `Cannot use --port '${text}': expected 0 to 65535`);
+}
+
+async function main(args: string[]): Promise<void> {
+  const { Command } = await loadCommander();
+  const program = new Command("gpu")
+    .description("Serve policies and critics: sample, score, values, update")
+    .option("--port <n>", "port to listen on, 0 for any free one", portOf, 8100)
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--model <name=folder>", "checkpoint folder to serve, repeatable", addModel, new Map())
+    .option("--checkpoints <folder>", "where checkpoints are kept", "runs/gpu-checkpoints")
+    .addHelpText("after", "\nEnvironment:\n  COLLM_TOKEN  bearer token that requests must carry")
+    .allowExcessArguments(false)
+    .parse(args, { from: "user" });
+  const options = program.opts<Omit<GpuServerOptions, "token">>();
+  const { url, finished } = await serveGpu({
+    ...options,
+    token: Deno.env.get("COLLM_TOKEN") || undefined,
+  });
+  console.log(`GPU node at ${url} with ${[...options.model.keys()].join(", ") || "no models yet"}`);
+  await finished;
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+    Deno.exit(0);
+  } catch (error) {
+    if (!(error instanceof CollmError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}

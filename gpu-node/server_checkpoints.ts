@@ -1,0 +1,117 @@
+/**
+ * Checkpoints of a GPU server: folders under one folder, by id. Saved ones are named by policy and
+ * version, so their content never changes; uploaded ones are how a policy comes from another
+ * machine. Ids and file names are looked up or matched against known forms, never joined as paths.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { CollmError } from "../shared/errors.ts";
+import { NAME, UPLOAD_ID, UPLOAD_LIMIT } from "../shared/wire/gpu.ts";
+import { STATE_FILE } from "./load.ts";
+import { fileError, readJsonObject } from "./model/files.ts";
+import type { GpuNode } from "./verbs.ts";
+
+export interface CheckpointFile {
+  /** Path inside the checkpoint, with forward slashes. */
+  name: string;
+  bytes: number;
+}
+
+export interface CheckpointInfo {
+  id: string;
+  files: CheckpointFile[];
+}
+
+/** Files that make a checkpoint loadable; nothing else can be uploaded. */
+export const UPLOADED_FILE =
+  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|training_state)\.json$|^chat_template\.jinja$|^(model|value_head|optimizer)[\w.-]{0,60}\.safetensors$|^model\.safetensors\.index\.json$/;
+
+export class Checkpoints {
+  constructor(readonly root: string) {}
+
+  /** Folder of the checkpoint `id`, or null. */
+  folder(id: string): string | null {
+    const path = join(this.root, id);
+    return NAME.test(id) && existsSync(path) ? path : null;
+  }
+
+  /** Its files; throws not_found. */
+  describe(id: string): CheckpointInfo {
+    const folder = this.#find(id);
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((e) => e.isFile() && !e.name.startsWith("."))
+      .map((e) => join(e.parentPath, e.name))
+      .map((path) => ({
+        name: relative(folder, path).split(sep).join("/"),
+        bytes: statSync(path).size,
+      }))
+      .sort((a, b) => a.name < b.name ? -1 : 1);
+    return { id, files };
+  }
+
+  /** Saves a policy with its optimizer state; the same version again is the same checkpoint. */
+  async save(node: GpuNode, policy: string): Promise<CheckpointInfo & { created: boolean }> {
+    const writing = join(this.root, `.saving-${crypto.randomUUID()}`);
+    try {
+      await node.save(policy, writing, { state: true });
+      const id = `${policy}-${readJsonObject(join(writing, STATE_FILE)).version}`;
+      const created = this.folder(id) === null;
+      if (created) renameSync(writing, join(this.root, id));
+      return { ...this.describe(id), created };
+    } finally {
+      rmSync(writing, { recursive: true, force: true });
+    }
+  }
+
+  /** Path of one file; throws not_found. */
+  file(id: string, name: string): string {
+    if (this.describe(id).files.some((file) => file.name === name)) {
+      return join(this.#find(id), name);
+    }
+    throw new CollmError("not_found", `Cannot find file '${name}' of checkpoint '${id}'`);
+  }
+
+  /** Takes one file of an uploaded checkpoint, whole or not at all. */
+  async upload(id: string, name: string, body: ReadableStream<Uint8Array> | null): Promise<void> {
+    if (!UPLOAD_ID.test(id) || !UPLOADED_FILE.test(name)) {
+      throw new CollmError("invalid_request", `Cannot upload '${name}' as part of '${id}'`);
+    }
+    const path = join(this.root, id, name);
+    const partial = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      const file = await Deno.open(partial, { write: true, createNew: true });
+      await (body ?? new Blob([]).stream()).pipeThrough(limited(UPLOAD_LIMIT, name))
+        .pipeTo(file.writable);
+      renameSync(partial, path);
+    } catch (cause) {
+      throw cause instanceof CollmError ? cause : fileError("write", `${id}/${name}`, cause);
+    } finally {
+      rmSync(partial, { force: true });
+    }
+  }
+
+  remove(id: string): void {
+    rmSync(this.#find(id), { recursive: true });
+  }
+
+  #find(id: string): string {
+    const folder = this.folder(id);
+    if (folder !== null) return folder;
+    throw new CollmError("not_found", `Cannot find checkpoint '${id}'`);
+  }
+}
+
+function limited(most: number, name: string): TransformStream<Uint8Array, Uint8Array> {
+  let bytes = 0;
+  return new TransformStream({
+    transform(chunk, controller) {
+      bytes += chunk.byteLength;
+      if (bytes <= most) controller.enqueue(chunk);
+      else {
+        const what = `Cannot upload '${name}': it exceeds ${most} bytes`;
+        controller.error(new CollmError("payload_too_large", what));
+      }
+    },
+  });
+}
