@@ -42,10 +42,14 @@ export interface EvaluateResult extends EvaluationNumbers {
   swapped: { return_mean: number } | null;
 }
 
-/** Evaluates a team's checkpoint, or a model folder that every agent plays with. */
+/**
+ * Evaluates a team's checkpoint, or a model folder that every agent plays with.
+ * @param openNode GPU node that plays; its other policies are left alone.
+ */
 export async function evaluateCheckpoint(
   request: EvaluateRequest,
   onProgress?: (done: number) => void,
+  openNode: () => GpuNode = openWorkerNode,
 ): Promise<EvaluateResult> {
   const defaults = runConfig.parse({});
   const team = readTeam(request.checkpoint);
@@ -57,11 +61,16 @@ export async function evaluateCheckpoint(
   const tokenizer = await loadTokenizer(folders[0]!);
   const workplace = await Deno.makeTempDir({ prefix: "collm-evaluate-" });
   const store = await openStore(`file:${join(workplace, "episodes.db")}`);
+  const handles = new Map(
+    environment.agents.map((agent) => [agent, `evaluation-${crypto.randomUUID()}-${agent}`]),
+  );
+  const loaded: string[] = [];
   let node: GpuNode | undefined;
   try {
-    node = openWorkerNode();
-    for (const [i, agent] of environment.agents.entries()) {
-      await node.load({ policy: agent, source: folders[i]! });
+    node = openNode();
+    for (const [i, policy] of [...handles.values()].entries()) {
+      await node.load({ policy, source: folders[i]! });
+      loaded.push(policy);
     }
     const found = await evaluate(
       { environment, episodes: await createEpisodes(store, createEnvironment), node, tokenizer },
@@ -75,7 +84,7 @@ export async function evaluateCheckpoint(
         max_tokens: team?.max_tokens ?? defaults.rollout.max_tokens,
         ...request.batch !== undefined && { batch: request.batch },
       },
-      undefined,
+      (agent) => handles.get(agent)!,
       onProgress,
     );
     const swapped = swappedReturn(environment, found.played);
@@ -90,6 +99,8 @@ export async function evaluateCheckpoint(
       swapped: swapped === null ? null : { return_mean: swapped },
     };
   } finally {
+    // What failed to unload is the node's matter: the numbers stand.
+    for (const policy of loaded) await node!.unload(policy).catch(() => {});
     await node?.close();
     await store.close();
     await Deno.remove(workplace, { recursive: true });

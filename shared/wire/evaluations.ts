@@ -3,9 +3,9 @@
  * Leaves out the numbers' meaning: they are those of `deno task evaluate`.
  */
 import { z } from "../../deps.ts";
-import { environmentId, environmentOptions, id, jsonObject, message } from "./fields.ts";
+import { environmentId, id, jsonObject, message } from "./fields.ts";
 
-export const evaluationId = id("Id of an evaluation", "9b2e…");
+export const evaluationId = id("Id of an evaluation", "evaluation-1");
 
 export const evaluationRequest = message({
   id: evaluationId.optional().openapi({
@@ -16,9 +16,6 @@ export const evaluationRequest = message({
     example: "runs/first/checkpoints/final",
   }),
   environment: environmentId,
-  options: environmentOptions.optional().openapi({
-    description: "Options of the environment; default: those of the checkpoint's run",
-  }),
   split: z.string().default("eval").openapi({ example: "eval" }),
   episodes: z.int().min(2).max(100_000).default(64),
   seed: z.int().min(0).max(2 ** 32 - 1).default(1),

@@ -1,0 +1,64 @@
+/**
+ * The edge as one Hono app: every route, who may use it, what bodies may be, and the one place
+ * where errors become answers. Leaves out listening (main.ts): tests call `app.request()`.
+ */
+import { OpenAPIHono } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
+import { refusal } from "../shared/wire/fields.ts";
+import { problemResponse, toCollmError } from "../shared/wire/problem.ts";
+import { agentRoutes } from "./agents.ts";
+import { authenticate } from "./auth.ts";
+import { checkJson, limitBody, LIMITS } from "./body.ts";
+import type { Edge, EdgeApp, EdgeDeps, EdgeVariables } from "./edge.ts";
+import { environmentRoutes } from "./environments.ts";
+import { episodeRoutes } from "./episodes.ts";
+import { evaluationRoutes } from "./evaluations.ts";
+import { healthRoutes } from "./health.ts";
+import { openapiRoute } from "./openapi.ts";
+import { runRoutes } from "./runs.ts";
+import { createSigners } from "./signing.ts";
+import { streamRoutes } from "./stream.ts";
+import { tokenRoutes } from "./tokens.ts";
+
+const WHERE: Record<string, string> = { param: "path parameter", query: "query parameter" };
+
+/** The edge. Nothing is listened on; `deps.signal` closes its long-lived connections. */
+export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
+  const edge: Edge = {
+    log: (line) => console.error(line),
+    ...deps,
+    signers: await createSigners(deps.secret),
+  };
+  const app = new OpenAPIHono<EdgeVariables>({
+    defaultHook: (result) => {
+      if (!result.success) throw refusal(result.error, WHERE[result.target]);
+    },
+  });
+  app.onError((thrown) => {
+    const error = toCollmError(thrown);
+    if (error.code === "internal") console.error(thrown);
+    return problemResponse(error);
+  });
+  app.notFound(({ req }) => {
+    const route = `${req.method} ${req.path.slice(0, 100)}`;
+    return problemResponse(new CollmError("not_found", `Cannot find route ${route}`));
+  });
+
+  app.use("/v1/*", authenticate(edge));
+  app.use("/v1/*", async (c, next) => {
+    const batch = /^\/v1\/(episodes|agents\/[^/]+\/actions)$/.test(c.req.path);
+    return await limitBody(batch ? LIMITS.batch : LIMITS.single)(c, next);
+  });
+  app.use("/v1/*", checkJson);
+
+  environmentRoutes(app, edge);
+  episodeRoutes(app, edge);
+  agentRoutes(app, edge);
+  streamRoutes(app, edge);
+  evaluationRoutes(app, edge);
+  runRoutes(app, edge);
+  tokenRoutes(app, edge);
+  healthRoutes(app, edge);
+  openapiRoute(app, edge);
+  return app;
+}

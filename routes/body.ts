@@ -1,0 +1,70 @@
+/**
+ * Request bodies: JSON, of bounded size and depth, before any schema looks at them.
+ * Other content types are refused: a page in a browser could send those to an open edge on this
+ * machine without being asked.
+ */
+import { bodyLimit, type MiddlewareHandler } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
+
+const MEBIBYTE = 2 ** 20;
+/** Bytes of a body: of one thing, of a list of things. */
+export const LIMITS = { single: MEBIBYTE, batch: 16 * MEBIBYTE } as const;
+/** Nested lists and objects of a body; recursion over more could end the process's stack. */
+const DEPTH = 64;
+
+/** At most `most` bytes. */
+export function limitBody(most: number): MiddlewareHandler {
+  return bodyLimit({
+    maxSize: most,
+    onError: () => {
+      throw new CollmError(
+        "payload_too_large",
+        `Cannot read request: its body is larger than ${most} bytes`,
+      );
+    },
+  });
+}
+
+/** Refuses bodies that are no JSON or nested too deeply. */
+export const checkJson: MiddlewareHandler = async (c, next) => {
+  if (c.req.method === "POST") {
+    const type = c.req.header("content-type")?.replace(/;.*/s, "").trim().toLowerCase();
+    if (type !== "application/json") {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot read request: its content-type must be application/json, not ` +
+          (type === undefined ? "missing" : `'${type.slice(0, 60)}'`),
+      );
+    }
+    if (tooDeep(await c.req.text())) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot read request: its JSON is nested more than ${DEPTH} deep`,
+      );
+    }
+    // Parsed here for one clear sentence; the text is kept, so a schema reads it again.
+    await c.req.json().catch((cause: Error) => {
+      throw new CollmError("invalid_request", "Cannot read request: its body is not valid JSON", {
+        cause,
+      });
+    });
+  }
+  await next();
+};
+
+/** One pass over the text, outside of strings. */
+function tooDeep(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (inString) {
+      if (char === "\\") i++;
+      else if (char === '"') inString = false;
+    } else if (char === '"') inString = true;
+    else if (char === "{" || char === "[") {
+      if (++depth > DEPTH) return true;
+    } else if (char === "}" || char === "]") depth--;
+  }
+  return false;
+}

@@ -1,0 +1,126 @@
+/**
+ * `deno task serve`: listens as the edge. With a database on a server it needs network and
+ * environment access alone (no FFI, no disk), so it also runs where there is neither.
+ */
+import { listen, type Listening, requireGuard } from "../shared/wire/listen.ts";
+import { CollmError } from "../shared/errors.ts";
+import { createEnvironment, environmentIds } from "../shared/environments/registry.ts";
+import { openStore, type Store } from "../shared/store/connect.ts";
+import { createEpisodes } from "../shared/store/episodes.ts";
+import { loadCommander } from "../deps.ts";
+import { createApp } from "./app.ts";
+import { createRunner } from "./evaluation_runner.ts";
+import project from "../deno.json" with { type: "json" };
+
+/** Milliseconds between looks for what other processes wrote, while a host listens. */
+const POLL_MS = 100;
+/** Milliseconds between looks for episodes past their deadline. */
+const DEADLINES_MS = 5000;
+
+interface Flags {
+  port: number;
+  host: string;
+  db: string;
+  gpu?: string;
+  checkpoints?: string;
+}
+
+async function readFlags(args: string[]): Promise<Flags> {
+  const { Command } = await loadCommander();
+  return new Command("serve")
+    .description("Serve environments, episodes and evaluations over HTTP and WebSocket")
+    .option("--port <n>", "port to listen on, 0 for any free one", port, 8000)
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option(
+      "--db <url>",
+      "file:PATH, or http(s)://, ws(s)://, libsql:// of a server",
+      "file:collm.db",
+    )
+    .option("--gpu <url>", "GPU node that plays hosted evaluations (default: this process)")
+    .option("--checkpoints <dir>", "evaluate only checkpoints under this folder")
+    .addHelpText(
+      "after",
+      "\nEnvironment: COLLM_TOKEN bearer token (needed beyond this machine), COLLM_SECRET key of " +
+        "signed\nstates and agent tokens (the same on every replica), COLLM_DB_TOKEN token of the " +
+        "database server",
+    )
+    .parse(args, { from: "user" })
+    .opts<Flags>();
+}
+
+function port(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
+  throw new CollmError(
+    "invalid_request",
+    `Cannot listen on port '${text.slice(0, 60)}': it must be a number from 0 to 65535`,
+  );
+}
+
+/** Serves until a signal has come and the last request is answered. */
+export async function main(args: string[]): Promise<void> {
+  const flags = await readFlags(args);
+  const token = Deno.env.get("COLLM_TOKEN") || undefined;
+  const { host, port } = flags;
+  requireGuard({ host, port, token });
+  const dbToken = Deno.env.get("COLLM_DB_TOKEN");
+  const store = await openStore(flags.db, dbToken ? { auth_token: dbToken } : {});
+  let listening: Listening;
+  const ending = new AbortController();
+  try {
+    const episodes = await createEpisodes(store, createEnvironment);
+    const app = await createApp({
+      ...{ store, episodes, environmentIds, createEnvironment, token, version: project.version },
+      secret: Deno.env.get("COLLM_SECRET") || randomSecret(token !== undefined),
+      evaluate: createRunner(flags),
+      poll_ms: store.remote ? POLL_MS : 0,
+      signal: ending.signal,
+    });
+    listening = listen({ host, port, token }, app.fetch);
+    sweepDeadlines(store, () => episodes.failExpired(), ending.signal);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  // The server waits for open connections: streams are told to go first.
+  const end = () => ending.abort();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    if (signal === "SIGTERM" && Deno.build.os === "windows") continue;
+    Deno.addSignalListener(signal, end);
+  }
+  console.log(`Edge listens on ${listening.url}`);
+  await listening.finished;
+  await store.close();
+}
+
+function randomSecret(guarded: boolean): string {
+  if (guarded) {
+    console.error(
+      "COLLM_SECRET is not set: signed states and agent tokens hold until this process ends",
+    );
+  }
+  return crypto.randomUUID() + crypto.randomUUID();
+}
+
+/** Fails what is past its deadline, also when nobody asks for it. */
+function sweepDeadlines(store: Store, sweep: () => Promise<string[]>, signal: AbortSignal): void {
+  const timer = setInterval(async () => {
+    try {
+      await sweep();
+    } catch (error) {
+      if (!signal.aborted) {
+        console.error(`Cannot look for deadlines in '${store.name}': ${(error as Error).message}`);
+      }
+    }
+  }, DEADLINES_MS);
+  signal.addEventListener("abort", () => clearInterval(timer));
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+    Deno.exit(0);
+  } catch (error) {
+    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
+    Deno.exit(1);
+  }
+}

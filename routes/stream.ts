@@ -1,0 +1,162 @@
+/**
+ * WebSocket of one agent: a notice whenever episodes newly wait for it. A notice says where to
+ * look, not what is seen: the host reads its observations over HTTP, so a lost notice loses
+ * nothing. A stream that cannot read the store is closed, and its host comes back.
+ */
+import { upgradeWebSocket, z } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
+import type { Episodes } from "../shared/store/episodes.ts";
+import { agentName, refusal } from "../shared/wire/fields.ts";
+import {
+  MOST,
+  streamQuery,
+  type WaitingNotice,
+  waitingNotice,
+} from "../shared/wire/observations.ts";
+import { requireRun } from "./auth.ts";
+import { answers, type Edge, type EdgeApp, episodesOf } from "./edge.ts";
+
+const PATH = "/v1/agents/:agent/stream";
+
+interface Listener {
+  send(notice: WaitingNotice): void;
+  close(code: number, reason: string): void;
+}
+
+interface Stream {
+  /** Looks for what newly waits, now or right after the look under way. */
+  look(): void;
+  close(code: number, reason: string): void;
+}
+
+export function streamRoutes(app: EdgeApp, edge: Edge): void {
+  app.openAPIRegistry.registerPath({
+    method: "get",
+    path: "/v1/agents/{agent}/stream",
+    operationId: "streamWaiting",
+    summary: "WebSocket: a message whenever episodes newly wait for an agent",
+    tags: ["agents"],
+    request: { params: z.object({ agent: agentName }), query: streamQuery },
+    responses: {
+      101: { description: "Switching to the WebSocket protocol" },
+      ...answers(200, "Every message of the server", waitingNotice),
+    },
+  });
+
+  const streams = new Set<Stream>();
+  const follow = createFollower(edge, streams);
+  edge.signal?.addEventListener("abort", () => {
+    for (const stream of streams) stream.close(1001, "the edge is shutting down");
+  });
+
+  app.get(
+    PATH,
+    async (c, next) => {
+      if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
+        throw new CollmError(
+          "invalid_request",
+          "Cannot open stream: the request is no WebSocket upgrade",
+        );
+      }
+      if (edge.signal?.aborted) {
+        throw new CollmError("unavailable", "Cannot open stream: the edge is shutting down");
+      }
+      await next();
+    },
+    upgradeWebSocket((c) => {
+      // Everything of the request is read here: it is gone when the handlers run.
+      const agent = c.req.param("agent")!;
+      const query = streamQuery.safeParse(c.req.query());
+      if (!query.success) throw refusal(query.error, "query parameter");
+      const { run_id = null } = query.data;
+      const run = requireRun(c.get("principal"), agent, run_id);
+      const episodes = episodesOf(edge);
+      let stream: Stream | undefined;
+      return {
+        onOpen(_event, socket) {
+          stream = createStream(episodes, agent, run, {
+            send: (notice) => socket.send(JSON.stringify(notice)),
+            close: (code, reason) => socket.close(code, reason),
+          }, edge.log);
+          streams.add(stream);
+          follow();
+          stream.look();
+        },
+        onClose() {
+          if (stream) streams.delete(stream);
+        },
+      };
+    }),
+  );
+}
+
+function createStream(
+  episodes: Episodes,
+  agent: string,
+  run_id: string | null,
+  listener: Listener,
+  log: (line: string) => void,
+): Stream {
+  let known = new Set<string>();
+  let [looking, again, closed] = [false, false, false];
+  const close = (code: number, reason: string) => {
+    closed = true;
+    listener.close(code, reason);
+  };
+  const look = async () => {
+    again = true;
+    if (looking) return;
+    looking = true;
+    try {
+      while (again && !closed) {
+        again = false;
+        const views = await episodes.pending(agent, run_id, MOST);
+        const keyOf = ({ episode_id, turn }: typeof views[number]) => `${turn} ${episode_id}`;
+        const fresh = views.filter((view) => !known.has(keyOf(view)));
+        known = new Set(views.map(keyOf));
+        if (fresh.length > 0 && !closed) {
+          const waiting = fresh.map(({ episode_id }) => episode_id);
+          listener.send({ type: "waiting", agent, episodes: waiting });
+        }
+      }
+    } catch (error) {
+      log(`Stream of agent '${agent}' is closed: ${(error as Error).message}`);
+      if (!closed) close(1011, "the edge cannot read its store");
+    } finally {
+      looking = false;
+    }
+  };
+  return { look: () => void look(), close };
+}
+
+/**
+ * Tells all streams of changes while there are any: at once of this process's own, by looking at
+ * the store every `poll_ms` of those of others.
+ */
+function createFollower({ episodes, poll_ms = 0, log }: Edge, streams: Set<Stream>): () => void {
+  let following = false;
+  return () => {
+    if (following || !episodes) return;
+    following = true;
+    const stop = episodes.onChange(() => streams.forEach((stream) => stream.look()));
+    let failing = false;
+    const tick = async () => {
+      if (streams.size === 0) {
+        stop();
+        following = false;
+        return;
+      }
+      if (poll_ms > 0) {
+        try {
+          await episodes.pollChanges();
+          failing = false;
+        } catch (error) {
+          if (!failing) log(`Cannot follow the store: ${(error as Error).message}`);
+          failing = true;
+        }
+      }
+      setTimeout(tick, poll_ms || 1000);
+    };
+    setTimeout(tick, poll_ms || 1000);
+  };
+}
