@@ -1,0 +1,71 @@
+/**
+ * Runs repeat bit for bit: the same seed twice, and a run that is killed in the middle and resumed,
+ * end with the same metrics, results and weights.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { finish, spawnQuietly, until } from "../support/process.ts";
+
+const FLAGS = [
+  "--budget=64",
+  "--set=rollout.episodes_per_batch=8",
+  "--set=checkpoint.every=16",
+  "--set=evaluation.episodes=6",
+  "--set=evaluation.every=32",
+  "--json",
+];
+const read = (...path: string[]) => Deno.readTextFileSync(join(...path));
+const weights = (run: string, agent: string) =>
+  Deno.readFileSync(join(run, "checkpoints/final", agent, "model.safetensors"));
+
+function sameResult(a: string, b: string) {
+  assert.equal(read(a, "metrics.jsonl"), read(b, "metrics.jsonl"));
+  const result = (run: string) => {
+    const { wall_s: _, checkpoint: __, run: ___, ...rest } = JSON.parse(read(run, "result.json"));
+    return rest;
+  };
+  assert.deepEqual(result(a), result(b));
+  for (const agent of ["agent_1", "agent_2"]) {
+    assert.deepEqual(weights(a, agent), weights(b, agent));
+  }
+}
+
+for (
+  const [name, extra] of [
+    ["CoLLM-CC", []],
+    ["CoLLM-DC over two turns", ["--algo=collm_dc", "--set=environment.options.turns=2"]],
+    ["MAGRPO over two turns", [
+      "--algo=magrpo",
+      "--set=environment.options.turns=2",
+      "--set=algorithm.generations=2",
+    ]],
+  ] as const
+) {
+  Deno.test(`train: ${name} killed in the middle and resumed equals a run never killed`, async () => {
+    const parent = await Deno.makeTempDir();
+    const [whole, killed] = [join(parent, "a", "run"), join(parent, "b", "run")];
+    const first = await finish("train/main.ts", ...FLAGS, ...extra, "--out", whole);
+    assert.equal(first.code, 0, first.stderr);
+    const printed = JSON.parse(first.stdout.trim().split("\n").at(-1)!);
+    assert.equal(printed.joint_evaluations >= 64, true);
+
+    const child = spawnQuietly("train/main.ts", ...FLAGS, ...extra, "--out", killed);
+    // Past the second checkpoint and into the batch after it.
+    const rows = () => {
+      try {
+        return read(killed, "metrics.jsonl").split("\n").length - 1;
+      } catch {
+        return 0;
+      }
+    };
+    await until("four batches", () => rows() >= 4);
+    child.kill("SIGKILL");
+    await child.status;
+    assert.throws(() => read(killed, "result.json"));
+
+    const resumed = await finish("train/main.ts", "--resume", killed, "--json");
+    assert.equal(resumed.code, 0, resumed.stderr);
+    sameResult(whole, killed);
+    await Deno.remove(parent, { recursive: true });
+  });
+}
