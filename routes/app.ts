@@ -4,7 +4,7 @@
  */
 import { OpenAPIHono } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
-import { refusal } from "../shared/wire/fields.ts";
+import { complaint } from "../shared/wire/parse.ts";
 import { problemResponse, toCollmError } from "../shared/wire/problem.ts";
 import { agentRoutes } from "./agents.ts";
 import { authenticate } from "./auth.ts";
@@ -20,7 +20,8 @@ import { createSigners } from "./signing.ts";
 import { streamRoutes } from "./stream.ts";
 import { tokenRoutes } from "./tokens.ts";
 
-const WHERE: Record<string, string> = { param: "path parameter", query: "query parameter" };
+/** What a request is read from, by the name that validation gives it. */
+const PLACES: Record<string, string> = { json: "the body", param: "the path", query: "the query" };
 
 /** The edge. Nothing is listened on; `deps.signal` closes its long-lived connections. */
 export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
@@ -31,7 +32,13 @@ export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
   };
   const app = new OpenAPIHono<EdgeVariables>({
     defaultHook: (result) => {
-      if (!result.success) throw refusal(result.error, WHERE[result.target]);
+      if (result.success) return;
+      const { error, target } = result;
+      const value = (result as { data?: unknown }).data;
+      throw new CollmError(
+        "invalid_request",
+        `Cannot read ${PLACES[target] ?? target}: ${complaint(error, value)}`,
+      );
     },
   });
   app.onError((thrown) => {

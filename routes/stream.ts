@@ -6,13 +6,14 @@
 import { upgradeWebSocket, z } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import type { Episodes } from "../shared/store/episodes.ts";
-import { agentName, refusal } from "../shared/wire/fields.ts";
+import { agentName } from "../shared/wire/fields.ts";
 import {
   MOST,
   streamQuery,
   type WaitingNotice,
   waitingNotice,
 } from "../shared/wire/observations.ts";
+import { parse } from "../shared/wire/parse.ts";
 import { requireRun } from "./auth.ts";
 import { answers, type Edge, type EdgeApp, episodesOf } from "./edge.ts";
 
@@ -66,9 +67,7 @@ export function streamRoutes(app: EdgeApp, edge: Edge): void {
     upgradeWebSocket((c) => {
       // Everything of the request is read here: it is gone when the handlers run.
       const agent = c.req.param("agent")!;
-      const query = streamQuery.safeParse(c.req.query());
-      if (!query.success) throw refusal(query.error, "query parameter");
-      const { run_id = null } = query.data;
+      const { run_id = null } = parse(streamQuery, c.req.query(), "the query");
       const run = requireRun(c.get("principal"), agent, run_id);
       const episodes = episodesOf(edge);
       let stream: Stream | undefined;

@@ -3,18 +3,20 @@
  * logprobs are what a learner learns from; a text alone is enough to play.
  */
 import { z } from "../../deps.ts";
-import { episodeId, id, jsonObject, message, seed } from "./fields.ts";
+import { episodeId, id, jsonObject, message, numbers, seed, tokenIds } from "./fields.ts";
 import { MOST } from "./observations.ts";
+import { listOf } from "./parse.ts";
 import { problemSchema } from "./problem.ts";
 
-const tokens = z.array(z.int().min(0)).nullable().default(null);
+const tokens = tokenIds.nullable().default(null).openapi({ type: ["array", "null"] });
 
 const action = {
   turn: z.int().min(1).openapi({ description: "Turn that the action is for", example: 1 }),
   text: z.string().openapi({ example: "/setblock 0 0 0 black_concrete" }),
   prompt_tokens: tokens.openapi({ description: "Token ids that the policy continued" }),
   tokens: tokens.openapi({ description: "Token ids that the text was derived from" }),
-  logprobs: z.array(z.number()).nullable().default(null).openapi({
+  logprobs: numbers.nullable().default(null).openapi({
+    type: ["array", "null"],
     description: "Natural-log probability of each token under the distribution it was drawn from",
   }),
   policy_version: id("Version that acted", "3f2a").nullable().default(null),
@@ -27,7 +29,7 @@ const action = {
 
 export const actionRequest = message(action).openapi("ActionRequest");
 
-export const actionList = z.array(message({ episode_id: episodeId, ...action })).min(1).max(MOST)
+export const actionList = listOf(message({ episode_id: episodeId, ...action }), MOST, 1)
   .openapi("ActionList");
 
 export const actionResult = z.object({

@@ -55,6 +55,11 @@ const state = z.string().openapi({
   description: "Signed token that holds environment, options, task and state",
 });
 
+const actionTexts = texts.openapi({
+  description: "Action text of every agent",
+  example: { agent_1: "/setblock 0 0 0 black_concrete", agent_2: "" },
+});
+
 export const resetRequest = message({
   task: taskInput,
   seed: seed.default(0),
@@ -64,7 +69,7 @@ export const resetRequest = message({
 export const resetResult = z.object({ agents: z.array(z.string()), observations, infos, state })
   .openapi("ResetResult");
 
-export const stepRequest = message({ state, actions: texts }).openapi("StepRequest");
+export const stepRequest = message({ state, actions: actionTexts }).openapi("StepRequest");
 
 export const stepResult = z.object({
   observations,
@@ -78,7 +83,7 @@ export const stepResult = z.object({
 
 export const scoreRequest = message({
   task: taskInput,
-  actions: texts,
+  actions: actionTexts,
   options: environmentOptions.default({}),
 }).openapi("ScoreRequest");
 

@@ -14,20 +14,25 @@ import {
   perAgent,
   runId,
   seed,
+  seeds,
   taskInput,
+  texts,
 } from "./fields.ts";
 import { MOST, observation } from "./observations.ts";
+import { listOf } from "./parse.ts";
 
 const purpose = z.enum(["train", "evaluate", "external"]).openapi({
   description: "Only train episodes are learnt from",
 });
-const turnSeeds = z.array(seed).nullable().openapi({
+const turnSeeds = seeds.nullable().openapi({
+  type: ["array", "null"],
   description: "Seed of each turn; null: derived from seed",
 });
 const stopAbove = z.number().nullable().openapi({
   description: "Ends the episode after a turn whose mean reward is above this; null: never",
 });
-const policyVersions = perAgent(z.string()).nullable().openapi({
+const policyVersions = texts.nullable().openapi({
+  type: ["object", "null"],
   description: "Version that each agent should act with",
 });
 const deadline = z.int().nullable().openapi({
@@ -53,10 +58,9 @@ export const episodeRequest = message({
 
 export type EpisodeRequest = z.infer<typeof episodeRequest>;
 
-export const episodesRequest = z.union([
-  episodeRequest,
-  z.array(episodeRequest).min(1).max(MOST),
-]);
+export const episodesRequest = z.union([episodeRequest, listOf(episodeRequest, MOST, 1)], {
+  error: "an episode or a list of episodes",
+});
 
 const episodeFields = {
   id: episodeId,

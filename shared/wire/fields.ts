@@ -1,23 +1,18 @@
 /**
- * Fields that several messages share, and the one sentence in which a message that does not fit
- * its schema is refused. Leaves out the messages: one file per noun beside this one.
+ * Fields that several messages share. Long lists and maps are one rule each, so that a long list
+ * of wrong entries is one complaint. Leaves out the messages: one file per noun beside this one.
  */
 import { z } from "../../deps.ts";
-import { CollmError, suggest } from "../errors.ts";
+import { suggest } from "../errors.ts";
 
 /** A request object: unknown fields are refused with the nearest name. */
 export function message<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) =>
       issue.code === "unrecognized_keys"
-        ? unknownField(String(issue.keys[0]), Object.keys(shape))
+        ? suggest(issue.keys[0]!.slice(0, 60), Object.keys(shape))
         : undefined,
   });
-}
-
-function unknownField(name: string, known: string[]): string {
-  const short = name.slice(0, 60);
-  return `unknown field '${short}', ${suggest(short, known)}`;
 }
 
 /** Ids are chosen by callers: 1 to 200 characters without control characters. */
@@ -25,7 +20,7 @@ export const id = (description: string, example: string) =>
   z.string().regex(
     // deno-lint-ignore no-control-regex -- control characters are what it refuses
     /^[^\u0000-\u001f\u007f]{1,200}$/,
-    "it must be 1 to 200 printable characters",
+    "1 to 200 printable characters",
   ).openapi({ description, example });
 
 export const jsonObject = z.record(z.string(), z.unknown());
@@ -41,7 +36,9 @@ export const environmentOptions = jsonObject.openapi({
 });
 
 /** An item of a split by id, or a task given by value. */
-export const taskInput = z.union([z.string(), jsonObject]).openapi({
+export const taskInput = z.union([z.string(), jsonObject], {
+  error: "the id of an item or a task",
+}).openapi({
   description: "Item id of any split, or the task itself",
   example: { word: "ICML", max_commands: 300 },
 });
@@ -51,35 +48,26 @@ export const seed = z.int().openapi({ description: "Seed of every random choice"
 /** A value per agent. */
 export const perAgent = <Value extends z.ZodType>(value: Value) => z.record(z.string(), value);
 
-export const texts = perAgent(z.string()).openapi({
-  description: "Action text of every agent",
-  example: { agent_1: "/setblock 0 0 0 black_concrete", agent_2: "" },
-});
+/** A text per agent. */
+export const texts = z.custom<Record<string, string>>(
+  (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((text) => typeof text === "string"),
+  { error: "an object with a text per agent" },
+).openapi({ type: "object", additionalProperties: { type: "string" } });
 
-/**
- * Why a message was refused, in one sentence.
- * @param where What the fields are part of: `field`, `query parameter`, `path parameter`.
- */
-export function refusal(error: z.ZodError, where = "field"): CollmError {
-  const { path, message } = deepest(error.issues[0]!);
-  const reason = message.slice(0, 1).toLowerCase() + message.slice(1);
-  const name = path.map((key) => String(key).slice(0, 60)).join(".");
-  return new CollmError(
-    "invalid_request",
-    name === "" ? `Cannot read request: ${reason}` : `Cannot read ${where} '${name}': ${reason}`,
-  );
-}
+const integers = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((entry) => Number.isSafeInteger(entry));
 
-/** Of a union, the issue of the branch that fits best: the one that fails furthest inside. */
-function deepest(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string } {
-  if (issue.code !== "invalid_union") return issue;
-  const [best] = issue.errors.flatMap(([first]) => first ? [deepest(first)] : [])
-    .sort((a, b) => b.path.length - a.path.length);
-  if (!best || best.path.length === 0 && issue.errors.length > 1 && isType(issue)) return issue;
-  return { ...best, path: [...issue.path, ...best.path] };
-}
+export const tokenIds = z.custom<number[]>(
+  (value) => integers(value) && value.every((id) => id >= 0),
+  { error: "a list of token ids" },
+).openapi({ type: "array", items: { type: "integer", minimum: 0 } });
 
-/** Whether no branch of a union takes this kind of value at all. */
-function isType(issue: z.core.$ZodIssueInvalidUnion): boolean {
-  return issue.errors.every(([first]) => first?.code === "invalid_type" && !first.path.length);
-}
+export const seeds = z.custom<number[]>(integers, { error: "a list of integers" })
+  .openapi({ type: "array", items: { type: "integer" } });
+
+export const numbers = z.custom<number[]>(
+  (value) => Array.isArray(value) && value.every((entry) => typeof entry === "number"),
+  { error: "a list of numbers" },
+).openapi({ type: "array", items: { type: "number" } });

@@ -3,7 +3,7 @@
  * see, rewards of others and the state.
  */
 import { z } from "../../deps.ts";
-import { agentName, episodeId, runId, seed } from "./fields.ts";
+import { agentName, episodeId, message, runId, seed } from "./fields.ts";
 
 export const observation = z.object({
   turn: z.int().openapi({ description: "1-based turn", example: 1 }),
@@ -29,7 +29,7 @@ export const agentView = z.object({
 /** Most views of one answer, and most actions of one post. */
 export const MOST = 1024;
 
-export const pendingQuery = z.strictObject({
+export const pendingQuery = message({
   run_id: runId.optional(),
   limit: z.coerce.number().pipe(z.int().min(1).max(MOST)).default(64)
     .openapi({ type: "integer", minimum: 1, maximum: MOST, default: 64 }),
@@ -37,7 +37,7 @@ export const pendingQuery = z.strictObject({
 
 export const pendingViews = z.object({ observations: z.array(agentView) }).openapi("PendingViews");
 
-export const streamQuery = z.strictObject({ run_id: runId.optional() });
+export const streamQuery = message({ run_id: runId.optional() });
 
 /** What the stream of an agent sends: look again with GET …/observations. */
 export const waitingNotice = z.object({

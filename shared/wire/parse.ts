@@ -19,7 +19,7 @@ export function parse<S extends z.ZodType>(
   if (result.success) return result.data;
   throw new CollmError(
     code,
-    `Cannot read ${what}: ${complaint(result.error.issues[0]!, schema, value)}`,
+    `Cannot read ${what}: ${complaint(result.error, value, schema)}`,
   );
 }
 
@@ -43,24 +43,53 @@ export async function readBody<S extends z.ZodType>(
 
 /** A list whose length is checked before its entries are looked at. */
 export const listOf = <S extends z.ZodType>(entry: S, most: number, least = 0) =>
-  z.array(z.unknown()).min(least).max(most).pipe(z.array(entry));
+  z.preprocess((value, context) => {
+    if (Array.isArray(value) && value.length > most) {
+      context.issues.push({ code: "too_big", origin: "array", maximum: most, input: value });
+    }
+    return value;
+  }, z.array(entry).min(least).max(most));
 
-function complaint(issue: Issue, schema: z.ZodType, value: unknown): string {
+/**
+ * What is wrong with `value`, a misspelt field before a missing one. Known names come from
+ * `schema`, or from a schema that tells them itself (`message` in fields.ts).
+ */
+export function complaint(error: z.ZodError, value: unknown, schema?: z.ZodType): string {
+  const issues = error.issues.map(deepest);
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!;
   if (issue.code === "unrecognized_keys") {
     const name = issue.keys[0]!.slice(0, 60);
     const place = issue.path.length ? ` of '${pathText(issue.path)}'` : "";
-    const names = keysAt(schema, issue.path);
-    const hint = names.length ? `, ${suggest(name, names)}` : "";
-    return `unknown field '${name}'${place}${hint}`;
+    const names = schema ? keysAt(schema, issue.path) : [];
+    const told = issue.message.startsWith("Unrecognized") ? "" : issue.message;
+    const hint = names.length ? suggest(name, names) : told;
+    return `unknown field '${name}'${place}${hint && `, ${hint}`}`;
   }
   const field = issue.path.length ? `'${pathText(issue.path)}'` : "the body";
   return `${field} is ${brief(valueAt(value, issue.path))}, expected ${expectation(issue)}`;
 }
 
+/** Of a union, the issue of the branch that fits best: one that fails further inside. */
+function deepest(issue: Issue): Issue {
+  if (issue.code !== "invalid_union") return issue;
+  const rank = ({ code, path }: Issue) => code === "unrecognized_keys" ? Infinity : path.length;
+  let best: Issue | undefined;
+  for (const inner of issue.errors.flat().map(deepest)) {
+    // A branch for another kind of value altogether says nothing.
+    if (inner.path.length === 0 && inner.code === "invalid_type") continue;
+    if (!best || rank(inner) > rank(best)) best = inner;
+  }
+  return best ? { ...best, path: [...issue.path, ...best.path] } : issue;
+}
+
 function expectation(issue: Issue): string {
   switch (issue.code) {
     case "invalid_type":
-      return { int: "a whole number", array: "a list" }[issue.expected as string] ??
+      return {
+        int: "a whole number",
+        array: "a list",
+        record: "an object",
+      }[issue.expected as string] ??
         `${/^[aeiou]/.test(issue.expected) ? "an" : "a"} ${issue.expected}`;
     case "invalid_value":
       return issue.values.map((v) => JSON.stringify(v)).join(" or ");

@@ -3,7 +3,7 @@
  * of their run here. Leaves out writing: the learner owns its run.
  */
 import { z } from "../../deps.ts";
-import { environmentId, environmentOptions, jsonObject, runId } from "./fields.ts";
+import { environmentId, environmentOptions, jsonObject, message, runId } from "./fields.ts";
 
 const fields = {
   id: runId,
@@ -23,14 +23,14 @@ export const runInfo = z.object({
 
 export type RunInfo = z.infer<typeof runInfo>;
 
-export const runsQuery = z.strictObject({
+export const runsQuery = message({
   limit: z.coerce.number().pipe(z.int().min(1).max(1000)).default(50)
     .openapi({ type: "integer", minimum: 1, maximum: 1000, default: 50 }),
 });
 
 export const runList = z.object({ runs: z.array(z.object(fields)) }).openapi("RunList");
 
-export const metricsQuery = z.strictObject({ name: z.string().optional() });
+export const metricsQuery = message({ name: z.string().optional() });
 
 export const runMetrics = z.object({
   metrics: z.array(z.object({
