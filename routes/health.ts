@@ -3,6 +3,7 @@
  * Leaves out the GPU node: it has a health of its own.
  */
 import { createRoute } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
 import { health } from "../shared/wire/health.ts";
 import { answers, type Edge, type EdgeApp } from "./edge.ts";
 
@@ -18,7 +19,11 @@ const check = createRoute({
 
 export function healthRoutes(app: EdgeApp, { store, version, evaluate }: Edge): void {
   app.openapi(check, async (c) => {
-    await store?.client.execute("select 1");
+    try {
+      await store?.client.execute("select 1");
+    } catch (cause) {
+      throw new CollmError("unavailable", "Cannot use database: it does not answer", { cause });
+    }
     return c.json({
       status: "ok" as const,
       version,

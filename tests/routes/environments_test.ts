@@ -1,0 +1,224 @@
+/**
+ * Stateless environments: a state that travels, and every way to send a wrong one.
+ */
+import assert from "node:assert/strict";
+import { createApp } from "../../routes/app.ts";
+import { createEnvironment } from "../../shared/environments/registry.ts";
+import { assertProblem, callsOf, resolveAll, withEdge } from "./edge.ts";
+
+/** An edge without a database; `secret` as another replica would have it. */
+async function replica(secret = "secret") {
+  return callsOf(
+    await createApp({
+      ...{ store: null, episodes: null, evaluate: null, version: "0.0.1", secret },
+      environmentIds: () => ["str_build", "relay"],
+      createEnvironment: resolveAll,
+    }),
+  );
+}
+
+const ICML = { word: "ICML", max_commands: 300 };
+
+Deno.test("GET /v1/environments lists all of them", async () => {
+  const { get } = await replica();
+  const { status, json } = await get("/v1/environments");
+  assert.equal(status, 200);
+  assert.deepEqual(json.environments.map(({ id }: { id: string }) => id), ["str_build", "relay"]);
+  assert.deepEqual(json.environments[0].agents, ["agent_1", "agent_2"]);
+});
+
+Deno.test("GET /v1/environments/:id shows agents, turns, rewards, options and splits", async () => {
+  const { get } = await replica();
+  const { status, json } = await get("/v1/environments/str_build");
+  const environment = createEnvironment("str_build", {});
+  assert.equal(status, 200);
+  assert.deepEqual(json.agents, ["agent_1", "agent_2"]);
+  assert.equal(json.turns, 4);
+  assert.deepEqual(json.reward_range, [...environment.rewardRange]);
+  assert.deepEqual(json.options, environment.options);
+  assert.deepEqual(json.splits, environment.splits());
+});
+
+Deno.test("GET /v1/environments/:id names the nearest of an unknown one", async () => {
+  const { get } = await replica();
+  assertProblem(
+    await get("/v1/environments/str_bild"),
+    "not_found",
+    404,
+    "Cannot find environment 'str_bild', did you mean 'str_build'?",
+  );
+});
+
+Deno.test("POST reset and step play an episode over replicas without memory", async () => {
+  const replicas = [await replica(), await replica()];
+  const start = await replicas[0]!.post("/v1/environments/str_build/reset", {
+    ...{ task: ICML, seed: 3, options: { turns: 2 } },
+  });
+  assert.equal(start.status, 200);
+  assert.deepEqual(start.json.agents, ["agent_1", "agent_2"]);
+  const environment = createEnvironment("str_build", { turns: 2 });
+  const { task } = environment.task(ICML);
+  const reset = environment.reset(task, 3);
+  assert.deepEqual(start.json.observations, reset.observations);
+  assert.deepEqual(start.json.infos, reset.infos);
+
+  let { state } = start.json;
+  let here = reset.state;
+  for (const turn of [1, 2]) {
+    const actions = { agent_1: `/setblock ${turn} 0 0 black_concrete`, agent_2: "nothing" };
+    const { status, json } = await replicas[turn % 2]!.post(
+      "/v1/environments/str_build/step",
+      { state, actions },
+    );
+    const { state: next, ...expected } = environment.step(task, here, actions);
+    assert.equal(status, 200);
+    const { state: token, ...result } = json;
+    assert.deepEqual(result, expected);
+    [state, here] = [token, next];
+  }
+  assertProblem(
+    await replicas[0]!.post("/v1/environments/str_build/step", {
+      ...{ state, actions: { agent_1: "", agent_2: "" } },
+    }),
+    "conflict",
+    409,
+    "Cannot step str_build: the episode ended after turn 2",
+  );
+});
+
+Deno.test("POST step refuses every state that is not exactly one of its own", async () => {
+  const { post } = await replica();
+  const { json } = await post("/v1/environments/relay/reset", { task: { word: "a" } });
+  const token: string = json.state;
+  const actions = { left: "l", right: "r" };
+  const step = (state: string, id = "relay") =>
+    post(`/v1/environments/${id}/step`, { state, actions });
+  assert.equal((await step(token)).status, 200);
+
+  const [payload, signature] = token.split(".") as [string, string];
+  const forged = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/")));
+  forged.task = { word: "b" };
+  const flip = (text: string, at: number) =>
+    text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
+  const changed = [
+    ...[0, 7, payload.length, payload.length + 1].map((at) => flip(token, at)),
+    `${btoa(JSON.stringify(forged)).replace(/=+$/, "")}.${signature}`,
+    ...[`${token}=`, `${token}.`, ` ${token}`, `${payload}.`, payload, "", "."],
+    `${token.slice(0, -1)}`,
+  ];
+  for (const state of changed) {
+    assertProblem(await step(state), "forbidden", 403, /^Cannot step environment 'relay': state /);
+  }
+  assertProblem(
+    await (await replica("another")).post("/v1/environments/relay/step", {
+      ...{ state: token, actions },
+    }),
+    "forbidden",
+    403,
+    /^Cannot step environment 'relay'/,
+  );
+  assertProblem(
+    await step(token, "str_build"),
+    "invalid_request",
+    400,
+    "Cannot step environment 'str_build': state is one of environment 'relay'",
+  );
+});
+
+Deno.test("POST score gives the rewards of an item or an inline task", async () => {
+  const { post } = await replica();
+  const environment = createEnvironment("str_build", {});
+  const item = environment.item("eval", 3);
+  const actions = { agent_1: "/setblock 0 0 0 black_concrete", agent_2: "" };
+  for (const task of [item.id, item.task]) {
+    const { status, json } = await post("/v1/environments/str_build/score", { task, actions });
+    assert.equal(status, 200);
+    assert.deepEqual(json, environment.score(item.task, actions));
+  }
+});
+
+Deno.test("POST score refuses wrong tasks, actions and options with one sentence", async () => {
+  const { post } = await replica();
+  const refused = async (body: unknown, status: number, detail: RegExp) => {
+    const code = status === 404 ? "not_found" : "invalid_request";
+    assertProblem(await post("/v1/environments/str_build/score", body), code, status, detail);
+  };
+  const actions = { agent_1: "", agent_2: "" };
+  await refused({ task: "str_build_evil_1", actions }, 404, /^Cannot find item 'str_build_evil_1'/);
+  await refused(
+    { task: { wrd: "A" }, actions },
+    400,
+    /unknown field 'wrd', did you mean 'word'\?$/,
+  );
+  await refused({ task: ICML, actions: { agent_1: "" } }, 400, /agent 'agent_2' needs a text/);
+  await refused({ task: ICML, actions: { ...actions, bob: "" } }, 400, /unknown agent 'bob'/);
+  await refused({ task: ICML, actions: { agent_1: 3 } }, 400, /expected an object with a text/);
+  await refused(
+    { task: ICML, actions, options: { turn: 2 } },
+    400,
+    /unknown option 'turn', did you mean 'turns'\?$/,
+  );
+  await refused(
+    { task: ICML, acctions: actions },
+    400,
+    /^Cannot read the body: unknown field 'acctions', did you mean 'actions'\?$/,
+  );
+  await refused([], 400, /^Cannot read the body: the body is a list of 0, expected an object$/);
+  await refused("{", 400, /^Cannot read request: its body is not valid JSON$/);
+  await refused("", 400, /^Cannot read request: its body is not valid JSON$/);
+  await refused(
+    `{"task":${"[".repeat(100_000)}`,
+    400,
+    /^Cannot read request: its JSON is nested more than 64 deep$/,
+  );
+});
+
+Deno.test("POST refuses other content types and bodies that are too large", async () => {
+  await withEdge(async ({ app, post }) => {
+    const path = "/v1/environments/relay/score";
+    const body = JSON.stringify({ task: { word: "a" }, actions: {} });
+    for (
+      const [type, named] of [["text/plain", /not 'text\/plain'$/], [null, /not 'text|missing/]]
+    ) {
+      const headers = type === null ? {} : { "content-type": type as string };
+      const response = await app.request(path, { method: "POST", body, headers });
+      const json = await response.json();
+      const answer = { status: response.status, headers: response.headers, json };
+      assertProblem(answer, "invalid_request", 400, named as RegExp);
+    }
+    const large = JSON.stringify({ task: { word: "a".repeat(2 ** 20) }, actions: {} });
+    assertProblem(
+      await post(path, large),
+      "payload_too_large",
+      413,
+      "Cannot read request: its body is larger than 1048576 bytes",
+    );
+    const streamed = await app.request(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new Blob([large]).stream(),
+    });
+    assert.equal(streamed.status, 413);
+    await streamed.body?.cancel();
+  });
+});
+
+Deno.test("GET of an unknown route is a problem document", async () => {
+  const { get } = await replica();
+  assertProblem(
+    await get("/v1/environment"),
+    "not_found",
+    404,
+    "Cannot find route GET /v1/environment",
+  );
+});
+
+Deno.test("GET /v1/episodes/:id without a database is unavailable", async () => {
+  const { get } = await replica();
+  assertProblem(
+    await get("/v1/episodes/e1"),
+    "unavailable",
+    503,
+    "Cannot keep episodes: this edge has no database",
+  );
+});
