@@ -59,7 +59,7 @@ export function createGpuApp({ policies, checkpoints, token, onFault }: GpuAppOp
     await checkpoints.upload(c.req.param("id"), c.req.param("name"), c.req.raw.body);
     return c.body(null, 204);
   });
-  app.use("/v1/*", bodyLimit({ maxSize: BODY_LIMIT, onError: refuseBody }));
+  app.post("/v1/*", bodyLimit({ maxSize: BODY_LIMIT, onError: refuseBody }));
 
   app.post("/v1/sample", async (c) => {
     return c.json(await sample(policies, await readBody(c.req, sampleRequest, "sample request")));
