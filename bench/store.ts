@@ -36,6 +36,7 @@ export async function benchStore(
       const posts = ids.flatMap((episode_id) =>
         agents.map((agent) => ({
           ...{ episode_id, turn: 1, agent, text: "/setblock 1 2 0 stone\n".repeat(tokens / 10) },
+          prompt_tokens: Array.from({ length: 24 }, (_, i) => i),
           tokens: Array.from({ length: tokens }, (_, i) => i * 7),
           logprobs: Array.from({ length: tokens }, (_, i) => -Math.sqrt(i + repeat)),
           ...{ policy_version: "v1", sampling: { temperature: 1 }, seed: repeat },
@@ -45,6 +46,8 @@ export async function benchStore(
       await log.openEpisodes(ids.map((id) => ({
         ...{ id, run_id: null, environment: "relay", options: { turns: 1 }, item_id: "item-1" },
         ...{ task: { word: "w1" }, seed: repeat, purpose: "train", policy_versions: null },
+        turn_seeds: null,
+        stop_above: null,
         deadline_at: null,
       })));
       marks.push(performance.now());

@@ -21,6 +21,12 @@ const TOKENS_PER_RUN = 16384;
 type Feeds = Record<string, HostTensor | OnnxTensor>;
 type Outputs = Record<string, OnnxTensor>;
 
+/** One run's feeds, and the behaviour log-probabilities of its rows where all are known. */
+interface MicroBatch {
+  feeds: Feeds;
+  behaviour: Float32Array | null;
+}
+
 export async function runUpdate(
   library: ProgramLibrary,
   policy: Policy,
@@ -28,42 +34,73 @@ export async function runUpdate(
 ): Promise<UpdateResult> {
   const kind: LossKind = request.loss === "value_mse" ? "value" : "tokens";
   const batches = splitBatch(request);
-  const tokens = request.batch.reduce((n, s) => n + s.tokens.length - s.prompt_length, 0);
-  const finish = (loss: number, norm: number, gradients?: Record<string, GradientReport>) => {
-    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-      throw new CollmError(
-        "invalid_request",
-        `Cannot update policy '${policy.name}': loss is ${loss}, gradient norm ${norm}`,
-      );
-    }
-    return {
-      loss,
-      grad_norm: norm,
-      tokens,
-      policy_version: policy.version,
-      ...gradients && { gradients },
-    };
-  };
-
-  if (request.apply !== false && !request.report && batches.length === 1) {
-    const { program, parameters } = await library.update(
-      policy.config,
-      policy.shapes,
-      kind,
-      "step",
+  const apply = request.apply !== false;
+  const learnt = apply && !request.report && batches.length === 1
+    ? await fusedStep(library, policy, request, kind, batches[0]!)
+    : await accumulated(library, policy, request, kind, batches);
+  const { loss, norm, outputs, gradients } = learnt;
+  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot update policy '${policy.name}': loss is ${loss}, gradient norm ${norm}`,
     );
-    const output = await program.run({
-      ...Object.fromEntries(policy.parameters),
-      ...moments(policy, parameters),
-      ...stepFeeds(policy, request),
-      ...batches[0],
-    });
-    const [loss, norm] = [scalar(output, "loss"), scalar(output, "grad_norm")];
-    finish(loss, norm);
-    adopt(policy, parameters, output);
-    return finish(loss, norm);
   }
+  if (learnt.next) adopt(policy, learnt.parameters, learnt.next);
+  const mismatch = meanMismatch(batches, outputs);
+  return {
+    loss,
+    grad_norm: norm,
+    tokens: request.batch.reduce((n, s) => n + s.tokens.length - s.prompt_length, 0),
+    policy_version: policy.version,
+    ...mismatch !== null && { logprob_mismatch: mismatch },
+    ...gradients && request.report && { gradients: gradients() },
+  };
+}
 
+/** What an update found, before anything is changed. */
+interface Learnt {
+  loss: number;
+  norm: number;
+  parameters: string[];
+  /** Outputs of every micro-batch. */
+  outputs: Outputs[];
+  /** New parameters and moments; absent when nothing is to be applied. */
+  next?: Outputs;
+  gradients?: () => Record<string, GradientReport>;
+}
+
+/** Forward, gradients and optimizer in one run. */
+async function fusedStep(
+  library: ProgramLibrary,
+  policy: Policy,
+  request: UpdateRequest,
+  kind: LossKind,
+  { feeds }: MicroBatch,
+): Promise<Learnt> {
+  const { program, parameters } = await library.update(policy.config, policy.shapes, kind, "step");
+  const output = await program.run({
+    ...Object.fromEntries(policy.parameters),
+    ...moments(policy, parameters),
+    ...stepFeeds(policy, request),
+    ...feeds,
+  });
+  return {
+    loss: scalar(output, "loss"),
+    norm: scalar(output, "grad_norm"),
+    parameters,
+    outputs: [output],
+    next: output,
+  };
+}
+
+/** Gradients summed over micro-batches, then (unless only asked for) the optimizer on the sums. */
+async function accumulated(
+  library: ProgramLibrary,
+  policy: Policy,
+  request: UpdateRequest,
+  kind: LossKind,
+  batches: readonly MicroBatch[],
+): Promise<Learnt> {
   const { program, parameters } = await library.update(
     policy.config,
     policy.shapes,
@@ -71,8 +108,9 @@ export async function runUpdate(
     "gradients",
   );
   let loss = 0;
+  const outputs: Outputs[] = [];
   const sums = new Map<string, Float32Array>();
-  for (const feeds of batches) {
+  for (const { feeds } of batches) {
     const output = await program.run({ ...Object.fromEntries(policy.parameters), ...feeds });
     loss += scalar(output, "loss");
     for (const name of parameters) {
@@ -81,63 +119,71 @@ export async function runUpdate(
       if (!sum) sums.set(name, fresh);
       else for (let i = 0; i < sum.length; i++) sum[i]! += fresh[i]!;
     }
+    outputs.push({ ...output["logprobs"] && { logprobs: output["logprobs"] } });
   }
   const norm = Math.sqrt([...sums.values()].reduce((n, g) => n + squares(g), 0));
-  const report = request.report === "gradients"
-    ? Object.fromEntries([...sums].map(([name, g]) => [name, reportOf(g)]))
-    : undefined;
-  finish(loss, norm);
-  if (request.apply === false) return finish(loss, norm, report);
-
-  const apply = await library.apply(policy.config, policy.shapes, parameters);
-  const grads = parameters.map((name) => [`grad.${name}`, {
-    data: sums.get(name)!,
-    dims: policy.shapes.get(name)!,
-  }]);
-  const output = await apply.run({
+  const gradients = () => Object.fromEntries([...sums].map(([name, g]) => [name, reportOf(g)]));
+  const found = { loss, norm, parameters, outputs, gradients };
+  if (request.apply === false) return found;
+  const optimizer = await library.apply(policy.config, policy.shapes, parameters);
+  const next = await optimizer.run({
     ...Object.fromEntries(policy.parameters),
-    ...Object.fromEntries(grads),
+    ...Object.fromEntries(parameters.map((name) => [
+      `grad.${name}`,
+      { data: sums.get(name)!, dims: policy.shapes.get(name)! },
+    ])),
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
   });
-  adopt(policy, parameters, output);
-  return finish(loss, norm, report);
+  return { ...found, next };
 }
 
 /** Feeds of each micro-batch, weights averaged over the whole request. */
-function splitBatch(request: UpdateRequest): Feeds[] {
+function splitBatch(request: UpdateRequest): MicroBatch[] {
   const lengths = request.batch.map((s) => s.tokens.length);
+  const scale = request.loss_scale ?? 1;
   return microBatches(lengths, TOKENS_PER_RUN).map((group) => {
     const batch = group.map((i) => request.batch[i]!);
     const tokens = rightPadded(batch.map((s) => s.tokens));
     const time = tokens.dims[1]!;
-    const scale = request.loss_scale ?? 1;
+    const vector = (data: Float32Array | Int32Array) => ({ data, dims: [data.length] });
     if (request.loss === "value_mse") {
-      const rows = valueRows(
-        batch.map((s) => ({ ...s, read_at: s.read_at ?? s.prompt_length - 1 })),
-        time,
-      );
-      const dims = [rows.length];
+      const reads = batch.map((s) => ({ ...s, read_at: s.read_at ?? s.prompt_length - 1 }));
       return {
-        tokens,
-        rows: { data: rows, dims },
-        targets: { data: Float32Array.from(batch, (s) => field(s, "target")), dims },
-        weights: { data: new Float32Array(rows.length).fill(scale / lengths.length), dims },
+        behaviour: null,
+        feeds: {
+          tokens,
+          rows: vector(valueRows(reads, time)),
+          targets: vector(Float32Array.from(batch, (s) => field(s, "target"))),
+          weights: vector(new Float32Array(batch.length).fill(scale / lengths.length)),
+        },
       };
     }
     const { rows, targets } = responseRows(batch, time);
-    const weights = Float32Array.from(
-      batch.flatMap((s) => tokenWeights(request, s)),
-      (w) => w * scale,
-    );
-    const dims = [rows.length];
+    const weights = batch.flatMap((s) => tokenWeights(request, s));
+    const behaviour = batch.flatMap((s) => s.old_logprobs ?? []);
     return {
-      tokens,
-      rows: { data: rows, dims },
-      targets: { data: targets, dims },
-      weights: { data: weights, dims },
+      behaviour: behaviour.length === rows.length ? Float32Array.from(behaviour) : null,
+      feeds: {
+        tokens,
+        rows: vector(rows),
+        targets: vector(targets),
+        weights: vector(Float32Array.from(weights, (w) => w * scale)),
+      },
     };
   });
+}
+
+/** Mean |logp − behaviour logp| over tokens, before the step; null where none were given. */
+function meanMismatch(batches: readonly MicroBatch[], outputs: readonly Outputs[]): number | null {
+  let [sum, count] = [0, 0];
+  batches.forEach(({ behaviour }, i) => {
+    const now = outputs[i]!["logprobs"]?.data as Float32Array | undefined;
+    if (!behaviour || !now) return;
+    behaviour.forEach((x, k) => sum += Math.abs(x - now[k]!));
+    count += behaviour.length;
+  });
+  return count > 0 ? sum / count : null;
 }
 
 /** Weight of each response token in the loss −Σ weight·logp. */

@@ -48,6 +48,8 @@ export interface UpdateSequence extends Sequence {
   /** policy_gradient: one advantage for the whole response, or one per response token. */
   advantage?: number;
   advantages?: number[];
+  /** Behaviour log-probabilities of the response tokens: their mismatch is reported. */
+  old_logprobs?: number[];
   /** value_mse: the value target; read at `read_at` (default: last prompt token). */
   target?: number;
   read_at?: "last" | number;
@@ -90,6 +92,8 @@ export interface UpdateResult {
   /** Response tokens that took part. */
   tokens: number;
   policy_version: string;
+  /** Mean |logp − old logp| over response tokens before the step, where old_logprobs were given. */
+  logprob_mismatch?: number;
   gradients?: Record<string, GradientReport>;
 }
 

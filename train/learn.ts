@@ -92,7 +92,10 @@ const tokenScale = (sequences: readonly { tokens: number[]; prompt_length: numbe
 
 function updateStatistics(results: ReadonlyMap<string, UpdateResult>, plan: Plan) {
   const statistics: Record<string, number> = {};
-  for (const [handle, { loss, grad_norm }] of results) {
+  for (const [handle, { loss, grad_norm, logprob_mismatch }] of results) {
+    if (logprob_mismatch !== undefined) {
+      statistics[`${handle}_logprob_mismatch`] = logprob_mismatch;
+    }
     statistics[`${handle}_loss`] = loss;
     statistics[`${handle}_grad_norm`] = grad_norm;
   }

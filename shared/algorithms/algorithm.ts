@@ -55,6 +55,8 @@ export interface CriticState {
 export interface PolicySequence {
   tokens: number[];
   prompt_length: number;
+  /** Behaviour logprobs of the response tokens. */
+  old_logprobs: number[];
   advantage: number;
 }
 

@@ -42,10 +42,14 @@ export function policyUpdates(
   return agents.map((agent, a) => ({
     agent,
     sequences: samples.flatMap(({ turn, advantagesA }): PolicySequence[] => {
-      const { prompt, response } = turn.acts[a]!;
+      const { prompt, response, logprobs } = turn.acts[a]!;
       if (response.length === 0) return [];
       const tokens = [...prompt, ...response];
-      return [{ tokens, prompt_length: prompt.length, advantage: advantagesA[a]! }];
+      return [{
+        tokens,
+        prompt_length: prompt.length,
+        ...{ old_logprobs: logprobs, advantage: advantagesA[a]! },
+      }];
     }),
   }));
 }

@@ -117,6 +117,7 @@ export const updateRequest = z.strictObject({
       prompt_length: promptLength,
       advantage: z.number().exactOptional(),
       advantages: numbers.exactOptional(),
+      old_logprobs: numbers.exactOptional(),
       target: z.number().exactOptional(),
       read_at: position.exactOptional(),
       weight: z.number().exactOptional(),
@@ -142,6 +143,7 @@ export const updateAnswer = z.object({
   grad_norm: z.number(),
   tokens: z.int(),
   policy_version: z.string(),
+  logprob_mismatch: z.number().exactOptional(),
   gradients: z.record(
     z.string(),
     z.object({ norm: z.number(), first: numbers, last: numbers }),

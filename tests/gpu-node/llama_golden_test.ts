@@ -163,3 +163,53 @@ Deno.test("sample gives a row the same tokens whatever else is in the batch", as
     rows.forEach((r, i) => assert.deepEqual(completions[i], together.completions[r]));
   }
 });
+
+Deno.test("update on a batch too large for one run equals one run of the same mean", async () => {
+  const [once, often] = [await kernel(), await kernel()];
+  const small = policyGradient({ max_grad_norm: 1 });
+  const copies = Array.from({ length: 400 }, () => small.batch).flat();
+  const single = await once.update(small);
+  const many = await often.update({ ...small, batch: copies });
+  relative(many.loss, single.loss, 1e-4, "loss");
+  relative(many.grad_norm, single.grad_norm, 1e-4, "grad_norm");
+  const after = await Promise.all([once, often].map((node) => node.score("tiny", sequences)));
+  after[0]!.logprobs.flat().forEach((x, i) =>
+    close(after[1]!.logprobs.flat()[i]!, x, 1e-3, `${i}`)
+  );
+});
+
+Deno.test("update reports how far behaviour log-probabilities are from the policy's", async () => {
+  const node = await kernel();
+  const { logprobs } = await node.score("tiny", sequences);
+  const batch = sequences.map((s, i) => ({
+    ...s,
+    advantage: 1,
+    old_logprobs: logprobs[i]!.map((x) => x + 0.25),
+  }));
+  const { logprob_mismatch } = await node.update(policyGradient({ batch, apply: false }));
+  close(logprob_mismatch!, 0.25, 1e-4, "mismatch");
+});
+
+Deno.test("update answers a repeated seq from the record and refuses another payload", async () => {
+  const node = await kernel();
+  const first = await node.update(policyGradient({ seq: 7 }));
+  assert.deepEqual(await node.update(policyGradient({ seq: 7 })), first);
+  assert.equal((await node.list())[0]!.policy_version, first.policy_version);
+  await assert.rejects(node.update(policyGradient({ seq: 7, max_grad_norm: 1 })), {
+    code: "conflict",
+    message: "Cannot update policy 'tiny': seq 7 was used for another payload",
+  });
+});
+
+Deno.test("save and load with state go on exactly where training stood", async () => {
+  const target = await Deno.makeTempDir();
+  const node = await kernel();
+  await node.update(policyGradient({ seq: 1 }));
+  await node.save("tiny", join(target, "state"), { state: true });
+  const resumed = new Kernel(await cpuDevice());
+  await resumed.load({ policy: "tiny", source: join(target, "state") });
+  assert.equal((await resumed.list())[0]!.policy_version, (await node.list())[0]!.policy_version);
+  const [a, b] = [await node, resumed].map((n) => n.update(policyGradient({ seq: 2 })));
+  assert.deepEqual(await a, await b);
+  await Deno.remove(target, { recursive: true });
+});
