@@ -61,7 +61,7 @@ const rollout = z.strictObject({
 
 const budget = z.strictObject({
   /** Joint actions whose reward is computed in training; evaluations are not counted. */
-  joint_evaluations: count(1).default(8192),
+  joint_evaluations: count(1).default(4096),
 });
 
 const evaluation = z.strictObject({
@@ -70,7 +70,7 @@ const evaluation = z.strictObject({
   /** 0 is greedy. */
   temperature: z.number().min(0).default(1),
   /** Joint evaluations between evaluations while training; 0: before and after only. */
-  every: count(0).default(2048),
+  every: count(0).default(1024),
 });
 
 const checkpoint = z.strictObject({

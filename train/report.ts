@@ -49,7 +49,13 @@ export async function writePictures(
 
 /** Learning curve as curve.svg and .png. */
 export async function writeCurve(folder: RunFolder, result: RunResult): Promise<string[]> {
-  const rows = folder.rows<MetricsRow>("metrics.jsonl");
+  const end = (joint_evaluations: number, { return_mean, ci95 }: EvaluationNumbers) =>
+    ({ kind: "evaluation", joint_evaluations, return_mean, ci95 }) as const;
+  const rows: MetricsRow[] = [
+    end(0, result.base),
+    ...folder.rows<MetricsRow>("metrics.jsonl"),
+    end(result.joint_evaluations, result.trained),
+  ];
   const svg = await learningCurve(rows, {
     title: `${result.algorithm} on ${result.environment}`,
     subtitle: `seed ${result.seed}, evaluation on ${result.trained.n} held-out episodes`,
