@@ -23,7 +23,7 @@ import { tokenRoutes } from "./tokens.ts";
 /** What a request is read from, by the name that validation gives it. */
 const PLACES: Record<string, string> = { json: "the body", param: "the path", query: "the query" };
 
-/** The edge. Nothing is listened on; `deps.signal` closes its long-lived connections. */
+/** The edge. Nothing is listened on. */
 export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
   const edge: Edge = {
     log: (line) => console.error(line),

@@ -31,8 +31,6 @@ export interface EdgeDeps {
   version: string;
   /** Milliseconds between looks for what other processes wrote, while a stream is open; 0: never. */
   poll_ms?: number;
-  /** Aborted when the server drains: long-lived connections are closed then. */
-  signal?: AbortSignal;
   log?: (line: string) => void;
 }
 

@@ -6,7 +6,7 @@ import { listen, type Listening, requireGuard } from "../shared/wire/listen.ts";
 import { CollmError } from "../shared/errors.ts";
 import { createEnvironment, environmentIds } from "../shared/environments/registry.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
-import { createEpisodes } from "../shared/store/episodes.ts";
+import { createEpisodes, type Episodes } from "../shared/store/episodes.ts";
 import { loadCommander } from "../deps.ts";
 import { createApp } from "./app.ts";
 import { createRunner } from "./evaluation_runner.ts";
@@ -65,7 +65,7 @@ export async function main(args: string[]): Promise<void> {
   const dbToken = Deno.env.get("COLLM_DB_TOKEN");
   const store = await openStore(flags.db, dbToken ? { auth_token: dbToken } : {});
   let listening: Listening;
-  const ending = new AbortController();
+  let sweep: ReturnType<typeof setInterval>;
   try {
     const episodes = await createEpisodes(store, createEnvironment);
     const app = await createApp({
@@ -73,22 +73,16 @@ export async function main(args: string[]): Promise<void> {
       secret: Deno.env.get("COLLM_SECRET") || randomSecret(token !== undefined),
       evaluate: createRunner(flags),
       poll_ms: store.remote ? POLL_MS : 0,
-      signal: ending.signal,
     });
     listening = listen({ host, port, token }, app.fetch);
-    sweepDeadlines(store, () => episodes.failExpired(), ending.signal);
+    sweep = setInterval(() => failExpired(episodes, store), DEADLINES_MS);
   } catch (error) {
     await store.close();
     throw error;
   }
-  // The server waits for open connections: streams are told to go first.
-  const end = () => ending.abort();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    if (signal === "SIGTERM" && Deno.build.os === "windows") continue;
-    Deno.addSignalListener(signal, end);
-  }
   console.log(`Edge listens on ${listening.url}`);
   await listening.finished;
+  clearInterval(sweep);
   await store.close();
 }
 
@@ -102,17 +96,12 @@ function randomSecret(guarded: boolean): string {
 }
 
 /** Fails what is past its deadline, also when nobody asks for it. */
-function sweepDeadlines(store: Store, sweep: () => Promise<string[]>, signal: AbortSignal): void {
-  const timer = setInterval(async () => {
-    try {
-      await sweep();
-    } catch (error) {
-      if (!signal.aborted) {
-        console.error(`Cannot look for deadlines in '${store.name}': ${(error as Error).message}`);
-      }
-    }
-  }, DEADLINES_MS);
-  signal.addEventListener("abort", () => clearInterval(timer));
+async function failExpired(episodes: Episodes, store: Store): Promise<void> {
+  try {
+    await episodes.failExpired();
+  } catch (error) {
+    console.error(`Cannot look for deadlines in '${store.name}': ${(error as Error).message}`);
+  }
 }
 
 if (import.meta.main) {

@@ -19,6 +19,9 @@ import { answers, type Edge, type EdgeApp, episodesOf } from "./edge.ts";
 
 const PATH = "/v1/agents/:agent/stream";
 
+/** Close code of a stream that cannot go on; the codes below 3000 are the protocol's own. */
+const CANNOT_READ = 4000;
+
 interface Listener {
   send(notice: WaitingNotice): void;
   close(code: number, reason: string): void;
@@ -27,7 +30,7 @@ interface Listener {
 interface Stream {
   /** Looks for what newly waits, now or right after the look under way. */
   look(): void;
-  close(code: number, reason: string): void;
+  end(): void;
 }
 
 export function streamRoutes(app: EdgeApp, edge: Edge): void {
@@ -44,12 +47,7 @@ export function streamRoutes(app: EdgeApp, edge: Edge): void {
     },
   });
 
-  const streams = new Set<Stream>();
-  const follow = createFollower(edge, streams);
-  edge.signal?.addEventListener("abort", () => {
-    for (const stream of streams) stream.close(1001, "the edge is shutting down");
-  });
-
+  const streams = createStreams(edge);
   app.get(
     PATH,
     async (c, next) => {
@@ -58,9 +56,6 @@ export function streamRoutes(app: EdgeApp, edge: Edge): void {
           "invalid_request",
           "Cannot open stream: the request is no WebSocket upgrade",
         );
-      }
-      if (edge.signal?.aborted) {
-        throw new CollmError("unavailable", "Cannot open stream: the edge is shutting down");
       }
       await next();
     },
@@ -78,11 +73,9 @@ export function streamRoutes(app: EdgeApp, edge: Edge): void {
             close: (code, reason) => socket.close(code, reason),
           }, edge.log);
           streams.add(stream);
-          follow();
-          stream.look();
         },
         onClose() {
-          if (stream) streams.delete(stream);
+          if (stream) streams.remove(stream);
         },
       };
     }),
@@ -97,65 +90,72 @@ function createStream(
   log: (line: string) => void,
 ): Stream {
   let known = new Set<string>();
-  let [looking, again, closed] = [false, false, false];
-  const close = (code: number, reason: string) => {
-    closed = true;
-    listener.close(code, reason);
-  };
+  let [looking, again, ended] = [false, false, false];
   const look = async () => {
     again = true;
     if (looking) return;
     looking = true;
     try {
-      while (again && !closed) {
+      while (again && !ended) {
         again = false;
         const views = await episodes.pending(agent, run_id, MOST);
         const keyOf = ({ episode_id, turn }: typeof views[number]) => `${turn} ${episode_id}`;
         const fresh = views.filter((view) => !known.has(keyOf(view)));
         known = new Set(views.map(keyOf));
-        if (fresh.length > 0 && !closed) {
+        if (fresh.length > 0 && !ended) {
           const waiting = fresh.map(({ episode_id }) => episode_id);
           listener.send({ type: "waiting", agent, episodes: waiting });
         }
       }
     } catch (error) {
       log(`Stream of agent '${agent}' is closed: ${(error as Error).message}`);
-      if (!closed) close(1011, "the edge cannot read its store");
+      if (!ended) listener.close(CANNOT_READ, "the edge cannot read its store");
     } finally {
       looking = false;
     }
   };
-  return { look: () => void look(), close };
+  return { look: () => void look(), end: () => void (ended = true) };
 }
 
 /**
- * Tells all streams of changes while there are any: at once of this process's own, by looking at
- * the store every `poll_ms` of those of others.
+ * The open streams. While there are any they are told of changes: at once of this process's own,
+ * by looking at the store every `poll_ms` of those of others.
  */
-function createFollower({ episodes, poll_ms = 0, log }: Edge, streams: Set<Stream>): () => void {
-  let following = false;
-  return () => {
-    if (following || !episodes) return;
-    following = true;
-    const stop = episodes.onChange(() => streams.forEach((stream) => stream.look()));
+function createStreams({ episodes, poll_ms = 0, log }: Edge) {
+  const streams = new Set<Stream>();
+  let stop = () => {};
+
+  function follow(followed: Episodes): () => void {
+    const unlisten = followed.onChange(() => streams.forEach((stream) => stream.look()));
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let failing = false;
-    const tick = async () => {
-      if (streams.size === 0) {
-        stop();
-        following = false;
-        return;
+    const poll = async () => {
+      try {
+        await followed.pollChanges();
+        failing = false;
+      } catch (error) {
+        if (!failing) log(`Cannot follow the store: ${(error as Error).message}`);
+        failing = true;
       }
-      if (poll_ms > 0) {
-        try {
-          await episodes.pollChanges();
-          failing = false;
-        } catch (error) {
-          if (!failing) log(`Cannot follow the store: ${(error as Error).message}`);
-          failing = true;
-        }
-      }
-      setTimeout(tick, poll_ms || 1000);
+      if (timer !== undefined) timer = setTimeout(poll, poll_ms);
     };
-    setTimeout(tick, poll_ms || 1000);
+    if (poll_ms > 0) timer = setTimeout(poll, poll_ms);
+    return () => {
+      unlisten();
+      clearTimeout(timer);
+      timer = undefined;
+    };
+  }
+
+  return {
+    add(stream: Stream) {
+      if (streams.size === 0 && episodes) stop = follow(episodes);
+      streams.add(stream);
+      stream.look();
+    },
+    remove(stream: Stream) {
+      stream.end();
+      if (streams.delete(stream) && streams.size === 0) stop();
+    },
   };
 }
