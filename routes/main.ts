@@ -80,7 +80,7 @@ export async function main(args: string[]): Promise<void> {
     await store.close();
     throw error;
   }
-  console.log(`Edge listens on ${listening.url}`);
+  console.log(`Edge at ${listening.url}`);
   await listening.finished;
   clearInterval(sweep);
   await store.close();
