@@ -2,6 +2,7 @@
  * Sampling speed: our Loop graph against Transformers.js `generate` on the same folder, the same
  * prompts, the same number of tokens, in turn.
  */
+import { resolve } from "node:path";
 import { loadTransformers } from "../deps.ts";
 import { cpuDevice } from "../gpu-node/device.ts";
 import { Kernel } from "../gpu-node/kernel.ts";
@@ -32,7 +33,7 @@ export async function benchSample(
   const kernel = new Kernel(await cpuDevice());
   await kernel.load({ policy: "p", source: folder });
   const { AutoModelForCausalLM, Tensor } = await loadTransformers();
-  const model = await AutoModelForCausalLM.from_pretrained(folder, {
+  const model = await AutoModelForCausalLM.from_pretrained(resolve(folder), {
     local_files_only: true,
     dtype: "fp32",
     device: "cpu",

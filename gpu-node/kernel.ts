@@ -94,6 +94,9 @@ export class Kernel implements GpuNode {
     }
     for (const s of request.batch) {
       checkSequence(policy, "update on", s.tokens, s.prompt_length);
+      if (typeof s.read_at === "number") {
+        checkSequence(policy, "update on", s.tokens, s.read_at + 1);
+      }
     }
     if (request.loss === "value_mse") requireValueHead(policy, "update with value_mse");
     const result = await runUpdate(this.#library, policy, request);

@@ -23,31 +23,47 @@ export async function encodeModel(graph: Graph): Promise<Uint8Array> {
 // deno-lint-ignore no-explicit-any
 type Proto = any; // protobufjs objects are plain records
 
-function graphProto(graph: Graph, name: string): Proto {
-  const { nodes, outputs } = withNamedOutputs(graph);
+type Rename = (name: string) => string;
+
+/** `outer` renames tensors of the graphs around this one. */
+function graphProto(graph: Graph, name: string, outer: Rename = (name) => name): Proto {
+  const { nodes, outputs, rename } = withNamedOutputs(graph, outer);
   return {
     name,
     input: graph.inputs.map(valueInfo),
     output: outputs.map(valueInfo),
     initializer: graph.constants.map(tensorProto),
-    node: nodes.map(nodeProto),
+    node: nodes.map((node) => nodeProto(node, rename)),
   };
 }
 
-/** Output names are part of a program's interface, so each is an Identity of its tensor. */
-function withNamedOutputs(graph: Graph): { nodes: Node[]; outputs: Tensor[] } {
-  const nodes = [...graph.nodes];
-  const outputs = graph.outputs.map(({ name, tensor }) => {
-    nodes.push({
-      op: "Identity",
-      domain: "",
-      inputs: [tensor.name],
-      outputs: [name],
-      attributes: {},
-    });
-    return { ...tensor, name };
-  });
-  return { nodes, outputs };
+/**
+ * Output names are part of a program's interface. A tensor computed here takes its output's name;
+ * one that is an input, a constant or an output already is copied under it.
+ */
+function withNamedOutputs(
+  graph: Graph,
+  outer: Rename,
+): { nodes: Node[]; outputs: Tensor[]; rename: Rename } {
+  const computed = new Set(graph.nodes.flatMap((node) => node.outputs));
+  const renamed = new Map<string, string>();
+  const copies: Node[] = [];
+  for (const { name, tensor } of graph.outputs) {
+    if (computed.has(tensor.name) && !renamed.has(tensor.name)) {
+      renamed.set(tensor.name, name);
+    } else {
+      const inputs = [tensor.name];
+      copies.push({ op: "Identity", domain: "", inputs, outputs: [name], attributes: {} });
+    }
+  }
+  const rename = (name: string) => renamed.get(name) ?? outer(name);
+  const nodes = [...graph.nodes, ...copies].map((node) => ({
+    ...node,
+    inputs: node.inputs.map(rename),
+    outputs: node.outputs.map(rename),
+  }));
+  const outputs = graph.outputs.map(({ name, tensor }) => ({ ...tensor, name }));
+  return { nodes, outputs, rename };
 }
 
 function valueInfo(tensor: Tensor): Proto {
@@ -67,18 +83,20 @@ function tensorProto({ tensor, data }: Constant): Proto {
   };
 }
 
-function nodeProto(node: Node): Proto {
+function nodeProto(node: Node, rename: Rename): Proto {
   return {
     opType: node.op,
     domain: node.domain,
     input: node.inputs,
     output: node.outputs,
-    attribute: Object.entries(node.attributes).map(([name, value]) => attribute(name, value)),
+    attribute: Object.entries(node.attributes).map(([name, value]) =>
+      attribute(name, value, rename)
+    ),
   };
 }
 
-function attribute(name: string, value: Attribute): Proto {
-  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name) };
+function attribute(name: string, value: Attribute, rename: Rename): Proto {
+  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name, rename) };
   if (typeof value === "number") return { name, type: 2, i: value };
   if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };
   if (Array.isArray(value)) return { name, type: 7, ints: value };

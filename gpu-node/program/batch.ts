@@ -9,7 +9,7 @@ import type { Sequence } from "../verbs.ts";
 import { UNIFORM_STEPS } from "./draw.ts";
 
 /** Prompts are padded to a multiple of this, so a row's arithmetic depends on itself alone. */
-const PROMPT_BUCKET = 32;
+const PROMPT_BUCKET = 16;
 
 /** Right-padded token matrix int32 [batch, time]. */
 export function rightPadded(sequences: readonly (readonly number[])[]): HostTensor {

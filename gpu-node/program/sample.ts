@@ -138,7 +138,7 @@ function loopBody(g: Graph, config: ModelConfig, w: FusedWeights, scope: LoopSco
     dtype: "int32",
   });
   const goOn = compare(b, "Less", all, b.constant(Int32Array.of(1), []));
-  // Scan outputs must be values of their own: the encoder gives each output its Identity.
+  // Scan outputs must be values of their own: the encoder copies a tensor's second output.
   const out = (tensor: Tensor) => b.output(b.name("out"), tensor);
   out(goOn);
   out(next.token);
