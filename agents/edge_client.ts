@@ -1,10 +1,10 @@
 /**
  * The edge as agent hosts and learners elsewhere call it: the part of the episode protocol that
  * its routes offer, over fetch. Every call may be repeated (reads, and writes under their keys),
- * so failed connections are tried again with the same payload, a bounded number of times.
+ * so what fails in passing is tried again with the same payload, a bounded number of times.
  */
 import { z } from "../deps.ts";
-import { CollmError } from "../shared/errors.ts";
+import { CollmError, type ErrorCode } from "../shared/errors.ts";
 import type { ActionPost, ActionResult, Episodes } from "../shared/store/episodes.ts";
 import { actionResults } from "../shared/wire/actions.ts";
 import { callJson, type CallOptions } from "../shared/wire/call.ts";
@@ -12,11 +12,15 @@ import { openedEpisode } from "../shared/wire/episodes.ts";
 import { pendingViews } from "../shared/wire/observations.ts";
 import { parse } from "../shared/wire/parse.ts";
 import { type RunInfo, runInfo } from "../shared/wire/runs.ts";
+import { backoffMs } from "./backoff.ts";
 
 export interface EdgeClient extends Pick<Episodes, "openEpisodes" | "pending" | "postActions"> {
   /** A run with its configuration. @throws CollmError `not_found` */
   run(id: string): Promise<RunInfo>;
 }
+
+/** A restarting edge, a proxy in front of it, a database that is away: it passes. */
+const PASSING: readonly ErrorCode[] = ["unavailable", "too_many_requests"];
 
 /** Entries and characters of one post, well under what the edge takes. */
 const MOST_ENTRIES = 256;
@@ -30,15 +34,23 @@ const openedList = z.object({ episodes: z.array(openedEpisode.omit({ tokens: tru
  */
 export function openEdge(url: string, options: CallOptions = {}): EdgeClient {
   const base = url.replace(/\/+$/, "");
-  const calls = { timeoutMs: 30_000, ...options };
+  const { token, timeoutMs = 30_000, retries = 4 } = options;
   const call = async <S extends z.ZodType>(
     method: "GET" | "POST",
     path: string,
     schema: S,
     body?: unknown,
   ): Promise<z.output<S>> => {
-    const answer = await callJson(method, base + path, body, calls);
-    return parse(schema, answer, `the answer of ${base}${path}`, "unavailable");
+    for (let failures = 0;;) {
+      try {
+        const answer = await callJson(method, base + path, body, { token, timeoutMs, retries: 0 });
+        return parse(schema, answer, `the answer of ${base}${path}`, "unavailable");
+      } catch (error) {
+        if (!(error instanceof CollmError) || !PASSING.includes(error.code)) throw error;
+        if (failures++ >= retries) throw error;
+        await new Promise((resume) => setTimeout(resume, backoffMs(failures)));
+      }
+    }
   };
 
   return {
