@@ -183,7 +183,12 @@ async function recordVersions(roles: Roles, run_id: string, iteration: number) {
 
 function evaluateHere(roles: Roles, prefix: string, run: string): Promise<Evaluation> {
   const { evaluation, rollout, seed } = roles.config;
-  return evaluate(roles, prefix, run, { ...evaluation, seed, max_tokens: rollout.max_tokens });
+  // Hosts elsewhere serve the run's episodes; these are the learner's own to play.
+  return evaluate(roles, prefix, roles.remote ? null : run, {
+    ...evaluation,
+    seed,
+    max_tokens: rollout.max_tokens,
+  });
 }
 
 /** The evaluation before training: measured once, read back when a run resumes. */
