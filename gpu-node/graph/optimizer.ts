@@ -2,7 +2,8 @@
  * AdamW with decoupled weight decay and global-norm clipping, as graph nodes (torch semantics):
  *   g ← g·min(1, max_norm/‖g‖);  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²
  *   w ← w·(1 − lr·decay) − lr·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)
- * The step-dependent corrections are folded into two scalars by the host.
+ * The host folds the corrections of step t into the scalars: the last line is, in fewer passes,
+ *   w ← w·keep − stepSize·m / (√v + eps).
  */
 import type { Graph } from "./graph.ts";
 import { add, div, mul, sqrt, sub } from "./ops/elementwise.ts";
@@ -11,20 +12,24 @@ import type { Tensor } from "./tensor.ts";
 
 /** Scalars of one optimizer step, all float32 inputs of the graph. */
 export interface OptimizerInputs {
-  /** lr / (1 − β₁ᵗ) */
+  /** β₁, 1 − β₁, β₂, √(1 − β₂) */
+  beta1: Tensor;
+  fresh1: Tensor;
+  beta2: Tensor;
+  freshRoot2: Tensor;
+  /** lr·√(1 − β₂ᵗ) / (1 − β₁ᵗ) */
   stepSize: Tensor;
+  /** ε·√(1 − β₂ᵗ) */
+  eps: Tensor;
   /** 1 − lr·weight_decay */
   keep: Tensor;
-  /** 1 − β₁ and 1 − β₂ */
-  fresh1: Tensor;
-  fresh2: Tensor;
-  /** 1 / (1 − β₂ᵗ) */
-  correction2: Tensor;
-  eps: Tensor;
   maxNorm: Tensor;
 }
 
-const NAMES = ["stepSize", "keep", "fresh1", "fresh2", "correction2", "eps", "maxNorm"] as const;
+const NAMES = [
+  ...["beta1", "fresh1", "beta2", "freshRoot2"] as const,
+  ...["stepSize", "eps", "keep", "maxNorm"] as const,
+];
 
 export function optimizerInputs(g: Graph): OptimizerInputs {
   return Object.fromEntries(
@@ -37,13 +42,15 @@ export function optimizerFeeds(
   o: { lr: number; betas: [number, number]; eps: number; weightDecay: number; maxNorm: number },
   t: number,
 ): Record<string, { data: Float32Array; dims: number[] }> {
+  const root2 = Math.sqrt(1 - o.betas[1] ** t);
   const values: Record<(typeof NAMES)[number], number> = {
-    stepSize: o.lr / (1 - o.betas[0] ** t),
-    keep: 1 - o.lr * o.weightDecay,
+    beta1: o.betas[0],
     fresh1: 1 - o.betas[0],
-    fresh2: 1 - o.betas[1],
-    correction2: 1 / (1 - o.betas[1] ** t),
-    eps: o.eps,
+    beta2: o.betas[1],
+    freshRoot2: Math.sqrt(1 - o.betas[1]),
+    stepSize: o.lr * root2 / (1 - o.betas[0] ** t),
+    eps: o.eps * root2,
+    keep: 1 - o.lr * o.weightDecay,
     maxNorm: o.maxNorm > 0 ? o.maxNorm : 3e38,
   };
   return Object.fromEntries(
@@ -72,15 +79,14 @@ export function adamw(
   norm: Tensor,
 ): (AdamState & { w: Tensor })[] {
   const ratio = div(g, o.maxNorm, g.emit1("Max", [norm, o.maxNorm], []));
-  // m ← m + (1−β)(g − m) saves a pass over β·m + (1−β)·g; the clip ratio enters once per moment.
-  const lerp = (old: Tensor, fresh: Tensor, by: Tensor) =>
-    add(g, old, mul(g, sub(g, fresh, old), by));
+  // The clip ratio goes into the scalars, so that no scaled gradient is ever written.
+  const first = mul(g, o.fresh1, ratio);
+  const second = mul(g, o.freshRoot2, ratio);
   return parameters.map((w, i) => {
-    const grad = mul(g, grads[i]!, ratio);
-    const m = lerp(moments[i]!.m, grad, o.fresh1);
-    const v = lerp(moments[i]!.v, mul(g, grad, grad), o.fresh2);
-    const scale = add(g, sqrt(g, mul(g, v, o.correction2)), o.eps);
-    const step = div(g, mul(g, m, o.stepSize), scale);
+    const m = add(g, mul(g, moments[i]!.m, o.beta1), mul(g, grads[i]!, first));
+    const scaled = mul(g, grads[i]!, second);
+    const v = add(g, mul(g, moments[i]!.v, o.beta2), mul(g, scaled, scaled));
+    const step = div(g, mul(g, m, o.stepSize), add(g, sqrt(g, v), o.eps));
     return { w: sub(g, mul(g, w, o.keep), step), m, v };
   });
 }

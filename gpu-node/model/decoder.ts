@@ -4,9 +4,16 @@
  * real token. Leaves out generation (program/sample.ts) and losses (program/update.ts).
  */
 import type { Graph } from "../graph/graph.ts";
-import { add, mul, silu, tanh } from "../graph/ops/elementwise.ts";
+import { add, tanh } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
-import { attention, causalBias, rmsNorm, rotary, type RotaryTables } from "../graph/ops/nn.ts";
+import {
+  attention,
+  causalBias,
+  rmsNorm,
+  rotary,
+  type RotaryTables,
+  swiglu,
+} from "../graph/ops/nn.ts";
 import { concat, gatherRows, reshape, reshapeTo, shapeOf, transpose } from "../graph/ops/shape.ts";
 import { CollmError } from "../../shared/errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -94,7 +101,7 @@ export function hiddenStates(
     x = add(g, x, linear(g, rows, w("self_attn.o_proj")));
 
     const f = rmsNorm(g, x, w("post_attention_layernorm"), normEps);
-    const gated = mul(g, silu(g, linear(g, f, w("mlp.gate_proj"))), linear(g, f, w("mlp.up_proj")));
+    const gated = swiglu(g, linear(g, f, w("mlp.gate_proj")), linear(g, f, w("mlp.up_proj")));
     x = add(g, x, linear(g, gated, w("mlp.down_proj")));
   }
   return rmsNorm(g, x, p("model.norm.weight"), normEps);

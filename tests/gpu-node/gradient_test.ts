@@ -66,6 +66,8 @@ const cases: Case[] = [
   { name: "matmul", shapes: [[2, 3, 4], [2, 4, 5]], build: matmul },
   { name: "matmul with broadcast batch", shapes: [[2, 3, 2, 4], [2, 1, 4, 3]], build: matmul },
   { name: "linear", shapes: [[3, 4], [5, 4]], build: linear },
+  { name: "linear to fewer outputs", shapes: [[3, 5], [2, 5]], build: linear },
+  { name: "swiglu", shapes: [[3, 4], [3, 4]], build: nn.swiglu, range: [-2, 2] },
   { name: "softmax", shapes: [[3, 5]], build: nn.softmax },
   { name: "rmsNorm", shapes: [[3, 8], [8]], build: (g, x, w) => nn.rmsNorm(g, x, w, 1e-5) },
   {

@@ -5,9 +5,9 @@
  */
 import type { Graph } from "../graph.ts";
 import { shapeError, type Tensor } from "../tensor.ts";
-import { add, mul, neg, sub } from "./elementwise.ts";
+import { add, mul, neg, sigmoid, sub } from "./elementwise.ts";
 import { matmul } from "./linear.ts";
-import { reduceMean, reduceSum, shapeOf, swapLast } from "./shape.ts";
+import { reduceSum, reshape, shapeOf, swapLast } from "./shape.ts";
 
 /** Softmax over the last axis. */
 export function softmax(g: Graph, x: Tensor): Tensor {
@@ -17,9 +17,27 @@ export function softmax(g: Graph, x: Tensor): Tensor {
   ]);
 }
 
+/** silu(gate)∘up, the gated activation of Llama's feed-forward block. */
+export function swiglu(g: Graph, gate: Tensor, up: Tensor): Tensor {
+  const [s, y, h] = g.quietly(() => {
+    const s = sigmoid(g, gate);
+    const y = mul(g, gate, s);
+    return [s, y, mul(g, y, up)] as const;
+  });
+  // d silu = s + y − s·y
+  return g.record([gate, up], h, (dh) => [
+    mul(g, mul(g, dh, up), sub(g, add(g, s, y), mul(g, s, y))),
+    mul(g, dh, y),
+  ]);
+}
+
 /** x·w / sqrt(mean(x²) + eps) over the last axis; x [n, d], w [d]. */
 export function rmsNorm(g: Graph, x: Tensor, w: Tensor, eps: number): Tensor {
-  const column = [...x.shape.slice(0, -1), 1];
+  const [rows, width] = x.shape;
+  if (x.shape.length !== 2 || typeof width !== "number" || w.shape[0] !== width) {
+    shapeError("rmsNorm", "expected [rows, d] and [d]", x, w);
+  }
+  const column = [rows!, 1];
   const [y, inverse] = g.emit(
     "SimplifiedLayerNormalization",
     [x, w],
@@ -27,12 +45,14 @@ export function rmsNorm(g: Graph, x: Tensor, w: Tensor, eps: number): Tensor {
     { axis: -1, epsilon: { float: eps }, stash_type: 1 },
   ) as [Tensor, Tensor];
   return g.record([x, w], y, (dy) => {
-    const unit = mul(g, x, inverse);
-    const scaled = mul(g, dy, w);
-    const inner = reduceMean(g, mul(g, scaled, unit), -1, true);
+    // With e = dy∘x: dw = Σ inverse·e over rows, dx = inverse·(dy∘w) − x·(inverse³·(e·w)/d).
+    const e = mul(g, dy, x);
+    const dw = reduceSum(g, mul(g, e, inverse), [0]);
+    const inner = matmul(g, e, reshape(g, w, [width, 1]));
+    const cube = mul(g, mul(g, inverse, inverse), mul(g, inverse, g.scalar(1 / width)));
     return [
-      mul(g, sub(g, scaled, mul(g, unit, inner)), inverse),
-      reduceSum(g, mul(g, dy, unit), [...Array(x.shape.length - 1).keys()]),
+      sub(g, mul(g, mul(g, dy, w), inverse), mul(g, x, mul(g, inner, cube))),
+      dw,
     ];
   });
 }
