@@ -7,6 +7,11 @@ import { leftPadded, promptBucket, uniformMatrix } from "./program/batch.ts";
 import type { ProgramLibrary } from "./program/library.ts";
 import type { Completion, SampleRequest } from "./verbs.ts";
 
+/**
+ * Small products run on one thread, large ones on several, and the split changes the order of
+ * sums: below this many rows the last bits of a row would depend on how many others there are.
+ */
+const LEAST_ROWS = 16;
 /** Most rows of one run. */
 const ROWS_PER_RUN = 128;
 
@@ -17,14 +22,14 @@ export async function runSample(
 ): Promise<Completion[]> {
   const program = await library.sample(policy.config, policy.shapes);
   const result: Completion[] = [];
-  // A lone row would take the runtime's vector kernels, whose sums differ in the last bit.
   const steps = Math.max(2, request.max_tokens);
   const stop = request.stop_tokens.length ? request.stop_tokens : [-1];
   const greedy = request.temperature === 0;
   for (const [width, rows] of buckets(request.prompts)) {
     for (let start = 0; start < rows.length; start += ROWS_PER_RUN) {
       const group = rows.slice(start, start + ROWS_PER_RUN);
-      const padded = group.length === 1 ? [group[0]!, group[0]!] : group;
+      const missing = Math.max(0, LEAST_ROWS - group.length);
+      const padded = [...group, ...Array<number>(missing).fill(group[0]!)];
       const output = await program.run({
         ...Object.fromEntries(policy.parameters),
         ...leftPadded(padded.map((i) => request.prompts[i]!), width),

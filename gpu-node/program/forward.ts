@@ -5,7 +5,7 @@
  */
 import { Graph } from "../graph/graph.ts";
 import { tokenLogprobs } from "../graph/ops/nn.ts";
-import { gatherRows } from "../graph/ops/shape.ts";
+import { pickRows } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import {
@@ -27,7 +27,7 @@ export function chosenHidden(
 ): Tensor {
   const tokens = g.input("tokens", "int32", ["batch", "time"]);
   const rows = g.input("rows", "int32", ["rows"]);
-  return gatherRows(g, hiddenStates(g, config, get, tokens, positions), rows);
+  return pickRows(g, hiddenStates(g, config, get, tokens, positions), rows);
 }
 
 /** Log-probabilities of `targets` int32 [rows] at the chosen rows: output logprobs [rows]. */

@@ -56,6 +56,11 @@ const cases: Case[] = [
     shapes: [[5, 3]],
     build: (g, x) => sh.gatherRows(g, x, g.constant(Int32Array.of(1, 4, 1, 0), [2, 2])),
   },
+  {
+    name: "pickRows",
+    shapes: [[5, 3]],
+    build: (g, x) => sh.pickRows(g, x, g.constant(Int32Array.of(1, 4, 0), [3])),
+  },
   { name: "reduceSum", shapes: [[2, 3, 4]], build: (g, x) => sh.reduceSum(g, x, [0, 2]) },
   { name: "reduceMean", shapes: [[3, 4]], build: (g, x) => sh.reduceMean(g, x, -1, true) },
   {

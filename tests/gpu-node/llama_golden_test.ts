@@ -145,6 +145,27 @@ Deno.test("sample reports the log-probabilities that score computes", async () =
   );
 });
 
+Deno.test("sample gives collm-tiny's rows the same bits whatever their number", async () => {
+  const node = new Kernel(await cpuDevice());
+  await node.load({ policy: "p", source: "models/collm-tiny" });
+  const request = (rows: number[]) => ({
+    policy: "p",
+    prompts: rows.map((r) =>
+      Array.from({ length: 9 + r % 11 }, (_, i) => 3 + (r * 31 + i * 17) % 90)
+    ),
+    seeds: rows.map((r) => 100 + r),
+    max_tokens: 30,
+    temperature: 1,
+    stop_tokens: [],
+  });
+  const together = await node.sample(request([...Array(64).keys()]));
+  for (const count of [1, 3, 7, 12, 40]) {
+    const rows = Array.from({ length: count }, (_, i) => (i * 7 + count) % 64);
+    const { completions } = await node.sample(request(rows));
+    rows.forEach((r, i) => assert.deepEqual(completions[i], together.completions[r]));
+  }
+});
+
 Deno.test("sample gives a row the same tokens whatever else is in the batch", async () => {
   const node = await kernel();
   const request = (rows: number[]) => ({
@@ -212,4 +233,18 @@ Deno.test("save and load with state go on exactly where training stood", async (
   const [a, b] = [await node, resumed].map((n) => n.update(policyGradient({ seq: 2 })));
   assert.deepEqual(await a, await b);
   await Deno.remove(target, { recursive: true });
+});
+
+Deno.test("update gives the same bits for the same large batch", async () => {
+  // Many rows of few tokens: sums of repeated rows must not depend on which thread comes first.
+  const batch = Array.from(
+    { length: 600 },
+    (_, i) => ({ ...sequences[i % 4]!, advantage: 1 / (i + 1) }),
+  );
+  const versions = new Set<string>();
+  for (let i = 0; i < 4; i++) {
+    const node = await kernel();
+    versions.add((await node.update(policyGradient({ batch }))).policy_version);
+  }
+  assert.equal(versions.size, 1);
 });

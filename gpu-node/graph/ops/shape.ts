@@ -106,23 +106,42 @@ export function split(g: Graph, x: Tensor, axis: number, sizes: readonly number[
   return g.emit("Split", [x, g.indices(sizes)], outputs, { axis: at });
 }
 
-/**
- * Rows of `table` [rows, …] chosen by int32 `index`: result [...index, …].
- * Rows may repeat; their gradients add up.
- */
-export function gatherRows(g: Graph, table: Tensor, index: Tensor): Tensor {
-  const y = g.emit1("Gather", [table, index], [...index.shape, ...table.shape.slice(1)], {
-    axis: 0,
-  });
-  return g.record([table], y, (dy) => {
-    const zeros = g.emit1("ConstantOfShape", [shapeOf(g, table)], table.shape, {}, {
-      dtype: "float32",
-    });
-    const wide = g.emit1("Cast", [index], index.shape, { to: 7 }, { dtype: "int64" });
-    const column = g.emit1("Unsqueeze", [wide, g.indices([-1])], [...index.shape, 1]);
-    return [g.emit1("ScatterND", [zeros, column, dy], table.shape, { reduction: "add" })];
+/** Rows of `table` [rows, width] chosen by int32 `index` [n], no row twice: result [n, width]. */
+export function pickRows(g: Graph, table: Tensor, index: Tensor): Tensor {
+  return g.record([table], gather(g, table, index), (dy) => {
+    const column = g.emit1("Unsqueeze", [wide(g, index), g.indices([-1])], [...index.shape, 1]);
+    return [g.emit1("ScatterND", [zerosLike(g, table), column, dy], table.shape)];
   });
 }
+
+/**
+ * Rows of `table` [rows, width] chosen by int32 `index`: result [...index, width].
+ * Rows may repeat; their gradients add up, one after the other: the runtime's ScatterND adds
+ * repeated rows from several threads at once and loses some, ScatterElements does not.
+ */
+export function gatherRows(g: Graph, table: Tensor, index: Tensor): Tensor {
+  return g.record([table], gather(g, table, index), (dy) => {
+    const width = table.shape[1]!;
+    const column = g.emit1("Reshape", [wide(g, index), g.indices([-1, 1])], ["n", 1]);
+    const rows = g.emit1("Reshape", [dy, g.indices([-1, Number(width)])], ["n", width]);
+    const each = g.emit1("Expand", [column, shapeOf(g, rows)], ["n", width]);
+    return [
+      g.emit1("ScatterElements", [zerosLike(g, table), each, rows], table.shape, {
+        axis: 0,
+        reduction: "add",
+      }),
+    ];
+  });
+}
+
+const gather = (g: Graph, table: Tensor, index: Tensor): Tensor =>
+  g.emit1("Gather", [table, index], [...index.shape, ...table.shape.slice(1)], { axis: 0 });
+
+const wide = (g: Graph, index: Tensor): Tensor =>
+  g.emit1("Cast", [index], index.shape, { to: 7 }, { dtype: "int64" });
+
+const zerosLike = (g: Graph, x: Tensor): Tensor =>
+  g.emit1("ConstantOfShape", [shapeOf(g, x)], x.shape, {}, { dtype: "float32" });
 
 /** Sum over axes, which disappear unless kept as 1. */
 export function reduceSum(g: Graph, x: Tensor, axes: readonly number[], keep = false): Tensor {
