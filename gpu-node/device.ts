@@ -70,7 +70,9 @@ export async function cpuDevice(options: { threads?: number } = {}): Promise<Dev
               [k, v],
             ) => [k, "data" in v && !("location" in v) ? tensor(v) : v]),
           ) as Record<string, OnnxTensor>;
-          return await (into ? session.run(inputs, into) : session.run(inputs)) as Record<
+          const fetches = into &&
+            Object.fromEntries(session.outputNames.map((name) => [name, into[name] ?? null]));
+          return await (fetches ? session.run(inputs, fetches) : session.run(inputs)) as Record<
             string,
             OnnxTensor
           >;

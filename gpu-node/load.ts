@@ -54,6 +54,7 @@ export function loadPolicy(device: Device, request: LoadRequest): Policy {
     shapes,
     parameters,
     moments,
+    spare: new Map(),
     step,
     version: versionOf(step, parameters),
     answered: new Map(),

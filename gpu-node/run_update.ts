@@ -83,7 +83,7 @@ async function fusedStep(
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
     ...feeds,
-  });
+  }, Object.fromEntries([...policy.spare].map(([name, tensor]) => [`new.${name}`, tensor])));
   return {
     loss: scalar(output, "loss"),
     norm: scalar(output, "grad_norm"),
@@ -231,13 +231,17 @@ function moments(policy: Policy, parameters: readonly string[]): Feeds {
   ));
 }
 
+/** The new state takes the place of the old one, whose buffers the next step may write to. */
 function adopt(policy: Policy, parameters: readonly string[], output: Outputs): void {
+  policy.spare = new Map();
+  const take = (state: Map<string, OnnxTensor>, key: string) => {
+    const old = state.get(key);
+    if (old) policy.spare.set(key, old);
+    state.set(key, output[`new.${key}`]!);
+  };
   for (const name of parameters) {
-    policy.parameters.set(name, output[`new.${name}`]!);
-    for (const kind of ["m", "v"] as const) {
-      const key = momentName(kind, name);
-      policy.moments.set(key, output[`new.${key}`]!);
-    }
+    take(policy.parameters, name);
+    for (const kind of ["m", "v"] as const) take(policy.moments, momentName(kind, name));
   }
   policy.step++;
   policy.version = versionOf(policy.step, policy.parameters);

@@ -14,7 +14,7 @@ import {
   type RotaryTables,
   swiglu,
 } from "../graph/ops/nn.ts";
-import { concat, gatherRows, reshape, reshapeTo, shapeOf, transpose } from "../graph/ops/shape.ts";
+import { concat, gatherRows, reshape, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
 import { CollmError } from "../../shared/errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "./config.ts";
@@ -40,14 +40,22 @@ export function parameterInputs(
   return { get, used };
 }
 
-/** Rotary tables for `positions` positions: angle = position · theta^(−2i/head_dim). */
-export function rotaryTables(g: Graph, config: ModelConfig, positions: number): RotaryTables {
+/**
+ * Rotary tables for `positions` positions: angle = position · theta^(−2i/head_dim), times `scale`:
+ * queries are turned and scaled for attention in one pass.
+ */
+export function rotaryTables(
+  g: Graph,
+  config: ModelConfig,
+  positions: number,
+  scale = 1,
+): RotaryTables {
   const half = config.headDim / 2;
   const table = (f: (angle: number) => number) => {
     const data = new Float32Array(positions * half);
     for (let p = 0; p < positions; p++) {
       for (let i = 0; i < half; i++) {
-        data[p * half + i] = f(p * config.ropeTheta ** (-2 * i / config.headDim));
+        data[p * half + i] = scale * f(p * config.ropeTheta ** (-2 * i / config.headDim));
       }
     }
     return g.constant(data, [positions, half]);
@@ -67,18 +75,18 @@ export function hiddenStates(
   positions: number,
 ): Tensor {
   const { hiddenSize, heads, kvHeads, headDim, normEps } = config;
-  const group = heads / kvHeads;
-  const tables = rotaryTables(g, config, positions);
+  const turnKeys = rotaryTables(g, config, positions);
+  const turnQueries = rotaryTables(g, config, positions, 1 / Math.sqrt(headDim));
   const start = g.constant(BigInt64Array.of(0n), [1]);
   const bias = causalBias(g, tokens, 1);
   const size = shapeOf(g, tokens);
-  const splitTo = (n: number) => concat(g, [size, g.indices([n, headDim])], 0);
-  const toQueries = splitTo(heads);
-  const toKeys = heads === kvHeads ? toQueries : splitTo(kvHeads);
-  const split = (x: Tensor, vector: Tensor, n: number) =>
-    transpose(g, reshapeTo(g, x, vector, ["batch", "time", n, headDim]), [0, 2, 1, 3]);
-  const grouped = (x: Tensor, per: number) =>
-    group === 1 ? x : reshape(g, x, ["batch", kvHeads, per, "time", headDim]);
+  const bySequence = concat(g, [size, g.indices([-1])], 0);
+  const byHead = concat(g, [size, g.indices([-1, headDim])], 0);
+  const split = (x: Tensor, n: number) => reshapeTo(g, x, byHead, ["batch", "time", n, headDim]);
+  const turned = (x: Tensor, n: number, tables: RotaryTables) => {
+    const wide = reshapeTo(g, x, bySequence, ["batch", "time", n * headDim]);
+    return split(rotary(g, wide, start, tables), n);
+  };
 
   let x = reshape(g, gatherRows(g, p("model.embed_tokens.weight"), tokens), [
     "batch*time",
@@ -87,18 +95,11 @@ export function hiddenStates(
   for (let layer = 0; layer < config.layers; layer++) {
     const w = (name: string) => p(`model.layers.${layer}.${name}.weight`);
     const h = rmsNorm(g, x, w("input_layernorm"), normEps);
-    const q = rotary(
-      g,
-      split(linear(g, h, w("self_attn.q_proj")), toQueries, heads),
-      start,
-      tables,
-    );
-    const k = rotary(g, split(linear(g, h, w("self_attn.k_proj")), toKeys, kvHeads), start, tables);
-    const v = split(linear(g, h, w("self_attn.v_proj")), toKeys, kvHeads);
-    const o = attention(g, grouped(q, group), grouped(k, 1), grouped(v, 1), bias);
-    const merged = group === 1 ? o : reshape(g, o, ["batch", heads, "time", headDim]);
-    const rows = reshape(g, transpose(g, merged, [0, 2, 1, 3]), ["batch*time", heads * headDim]);
-    x = add(g, x, linear(g, rows, w("self_attn.o_proj")));
+    const q = turned(linear(g, h, w("self_attn.q_proj")), heads, turnQueries);
+    const k = turned(linear(g, h, w("self_attn.k_proj")), kvHeads, turnKeys);
+    const v = split(linear(g, h, w("self_attn.v_proj")), kvHeads);
+    const o = reshape(g, attention(g, q, k, v, bias), ["batch*time", heads * headDim]);
+    x = add(g, x, linear(g, o, w("self_attn.o_proj")));
 
     const f = rmsNorm(g, x, w("post_attention_layernorm"), normEps);
     const gated = swiglu(g, linear(g, f, w("mlp.gate_proj")), linear(g, f, w("mlp.up_proj")));

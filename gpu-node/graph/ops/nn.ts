@@ -4,10 +4,10 @@
  * offers, gradient by hand beside it.
  */
 import type { Graph } from "../graph.ts";
-import { shapeError, type Tensor } from "../tensor.ts";
+import { type Dim, shapeError, type Tensor } from "../tensor.ts";
 import { add, mul, neg, sigmoid, sub } from "./elementwise.ts";
 import { matmul } from "./linear.ts";
-import { reduceSum, reshape, shapeOf, swapLast } from "./shape.ts";
+import { reduceSum, reshape, shapeOf, swapLast, transpose } from "./shape.ts";
 
 /** Softmax over the last axis. */
 export function softmax(g: Graph, x: Tensor): Tensor {
@@ -66,7 +66,8 @@ export interface RotaryTables {
 }
 
 /**
- * Rotary position embedding (rotate-half layout) of x [batch, heads, time, head_dim].
+ * Rotary position embedding (rotate-half layout) of x [batch, heads, time, head_dim], or of
+ * x [batch, time, heads·head_dim].
  * `positions` is int64: [1] = position of the first token of every row, or [batch, time].
  */
 export function rotary(g: Graph, x: Tensor, positions: Tensor, tables: RotaryTables): Tensor {
@@ -78,36 +79,44 @@ export function rotary(g: Graph, x: Tensor, positions: Tensor, tables: RotaryTab
 }
 
 /**
- * Scaled dot-product attention with an additive bias: q [.., t, d], k and v [.., s, d],
- * bias broadcast to [.., t, s] and taken as constant; leading axes of k and v may be 1.
- * The gradient uses rowsum(dP∘P) = rowsum(dO∘O), so that no extra [t, s] pass is needed.
+ * Dot-product attention with an additive bias: q [batch, time, heads, d] (already scaled), k and v
+ * [batch, time, kvHeads, d], heads a multiple of kvHeads; bias [time, time], taken as constant.
+ * Result [batch, time, heads, d]. The gradient uses rowsum(dP∘P) = rowsum(dO∘O), so that no
+ * extra [time, time] pass is needed.
  */
 export function attention(g: Graph, q: Tensor, k: Tensor, v: Tensor, bias: Tensor): Tensor {
-  const depth = q.shape.at(-1);
-  if (typeof depth !== "number") shapeError("attention", "head size is not fixed", q);
-  const scale = g.scalar(1 / Math.sqrt(depth));
-  const [scaled, p, o] = g.quietly(() => {
-    const scaled = mul(g, q, scale);
-    const scores = add(g, matmul(g, scaled, swapLast(g, k)), bias);
-    const p = softmax(g, scores);
-    return [scaled, p, matmul(g, p, v)] as const;
+  const [batch, time, heads, depth] = q.shape as [Dim, Dim, number, number];
+  const kvHeads = k.shape[2] as number;
+  if (heads % kvHeads !== 0) shapeError("attention", "heads are no multiple of kvHeads", q, k);
+  const group = heads / kvHeads;
+  // Rows [.., time, d] and columns [.., d, time] of a head. The runtime multiplies faster by
+  // columns that were laid out once than by rows that it transposes on the way.
+  const byHead = (x: Tensor, order: number[], per: number) => {
+    const moved = transpose(g, x, order);
+    const [rows, columns] = moved.shape.slice(2) as [Dim, Dim];
+    return group === 1 ? moved : reshape(g, moved, [batch, kvHeads, per, rows, columns]);
+  };
+  const rowsOf = (x: Tensor, per: number) => byHead(x, [0, 2, 1, 3], per);
+  const columnsOf = (x: Tensor) => byHead(x, [0, 2, 3, 1], 1);
+  const merge = (x: Tensor, n: number) =>
+    transpose(g, group === 1 ? x : reshape(g, x, [batch, n, time, depth]), [0, 2, 1, 3]);
+  const [rows, p, o, out] = g.quietly(() => {
+    const rows = rowsOf(q, group);
+    const p = softmax(g, add(g, matmul(g, rows, columnsOf(k)), bias));
+    const o = matmul(g, p, rowsOf(v, 1));
+    return [rows, p, o, merge(o, heads)] as const;
   });
-  const fold = (dy: Tensor, x: Tensor) => foldTo(g, dy, x);
-  return g.record([q, k, v], o, (dO) => {
-    const dP = matmul(g, dO, swapLast(g, v));
+  return g.record([q, k, v], out, (dOut) => {
+    const dO = rowsOf(dOut, group);
+    const dP = matmul(g, dO, columnsOf(v));
     const dS = mul(g, p, sub(g, dP, reduceSum(g, mul(g, dO, o), [-1], true)));
-    return [
-      fold(mul(g, matmul(g, dS, k), scale), q),
-      fold(matmul(g, swapLast(g, dS), scaled), k),
-      fold(matmul(g, swapLast(g, p), dO), v),
-    ];
+    const overGroup = (x: Tensor) => group === 1 ? x : reduceSum(g, x, [2]);
+    const shared = (left: Tensor, right: Tensor) => {
+      const summed = overGroup(matmul(g, swapLast(g, left), right));
+      return transpose(g, summed, [0, 2, 1, 3]);
+    };
+    return [merge(matmul(g, dS, rowsOf(k, 1)), heads), shared(dS, rows), shared(p, dO)];
   });
-}
-
-/** Sums over the axes along which x was broadcast (grouped-query attention). */
-function foldTo(g: Graph, dy: Tensor, x: Tensor): Tensor {
-  const axes = x.shape.map((_, i) => i).filter((i) => x.shape[i] === 1 && dy.shape[i] !== 1);
-  return axes.length ? reduceSum(g, dy, axes, true) : dy;
 }
 
 /**

@@ -106,6 +106,9 @@ export function split(g: Graph, x: Tensor, axis: number, sizes: readonly number[
   return g.emit("Split", [x, g.indices(sizes)], outputs, { axis: at });
 }
 
+/** Largest table whose gradient is a product with a one-hot matrix. */
+const ONE_HOT_ROWS = 8192;
+
 /** Rows of `table` [rows, width] chosen by int32 `index` [n], no row twice: result [n, width]. */
 export function pickRows(g: Graph, table: Tensor, index: Tensor): Tensor {
   return g.record([table], gather(g, table, index), (dy) => {
@@ -116,14 +119,23 @@ export function pickRows(g: Graph, table: Tensor, index: Tensor): Tensor {
 
 /**
  * Rows of `table` [rows, width] chosen by int32 `index`: result [...index, width].
- * Rows may repeat; their gradients add up, one after the other: the runtime's ScatterND adds
- * repeated rows from several threads at once and loses some, ScatterElements does not.
+ * Rows may repeat; their gradients add up. The runtime's ScatterND adds repeated rows from several
+ * threads at once and loses some; a product with a one-hot matrix is exact and fast for small
+ * tables, ScatterElements (one row after the other) for large ones.
  */
 export function gatherRows(g: Graph, table: Tensor, index: Tensor): Tensor {
   return g.record([table], gather(g, table, index), (dy) => {
-    const width = table.shape[1]!;
+    const [count, width] = table.shape as [number, number];
+    if (count <= ONE_HOT_ROWS) {
+      const ids = g.constant(Int32Array.from({ length: count }, (_, i) => i), [count, 1]);
+      const flat = g.emit1("Reshape", [index, g.indices([1, -1])], [1, "n"]);
+      const hits = g.emit1("Equal", [ids, flat], [count, "n"], {}, { dtype: "bool" });
+      const oneHot = g.emit1("Cast", [hits], [count, "n"], { to: 1 }, { dtype: "float32" });
+      const rows = g.emit1("Reshape", [dy, g.indices([-1, width])], ["n", width]);
+      return [g.emit1("MatMul", [oneHot, rows], table.shape)];
+    }
     const column = g.emit1("Reshape", [wide(g, index), g.indices([-1, 1])], ["n", 1]);
-    const rows = g.emit1("Reshape", [dy, g.indices([-1, Number(width)])], ["n", width]);
+    const rows = g.emit1("Reshape", [dy, g.indices([-1, width])], ["n", width]);
     const each = g.emit1("Expand", [column, shapeOf(g, rows)], ["n", width]);
     return [
       g.emit1("ScatterElements", [zerosLike(g, table), each, rows], table.shape, {
