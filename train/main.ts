@@ -2,6 +2,7 @@
  * `deno task train`: trains a team and shows whether it got better. Flags to configuration, then
  * train/run.ts. Standard output carries results only; with --json its last line is one object.
  */
+import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadCommander } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
@@ -117,7 +118,11 @@ async function main(args: string[]): Promise<void> {
     ? RunFolder.create(resolve(flags.out ?? join("runs", name)), config)
     : RunFolder.open(resolve(flags.resume));
   say(`Run folder ${folder.path}\n`);
-  const { result, roles, files } = await run(folder, remoteOf(flags));
+  const { result, roles, files } = await run(folder, remoteOf(flags)).catch((error) => {
+    // Nothing was measured yet: the folder would only be in the way of the next try.
+    if (!existsSync(folder.file("before.json"))) rmSync(folder.path, { recursive: true });
+    throw error;
+  });
   say(`\n${describeResult(result, roles.environment).join("\n")}`);
   for (const file of files) say(`  ${file}`);
   await roles.close();

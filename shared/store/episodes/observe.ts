@@ -33,7 +33,10 @@ export async function observationsOf(
   });
 }
 
-/** Episodes that wait for `agent`, oldest first; of one run, or of all when `run_id` is `null`. */
+/**
+ * Episodes that wait for `agent`, oldest first; of one run, or of all when `run_id` is `null`.
+ * Evaluations are left out: whoever evaluates plays them itself.
+ */
 export async function pendingOf(
   log: EpisodeLog,
   agent: string,
@@ -43,7 +46,8 @@ export async function pendingOf(
   const scope = run_id === null ? sql`true` : sql`${episodes.run_id} = ${run_id}`;
   const waiting = selectViews(log, agent)
     .where(
-      sql`${scope} and ${episodes.status} = 'running' and ${observations.agent} = ${agent}
+      sql`${scope} and ${episodes.status} = 'running' and ${episodes.purpose} <> 'evaluate'
+        and ${observations.agent} = ${agent}
         and ${actions.agent} is null`,
     ).orderBy(sql`${episodes}.rowid`).limit(limit);
   return (await afterDueSteps(log, scope, waiting)).map((row) => viewOf(agent, row));
