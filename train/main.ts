@@ -120,7 +120,8 @@ async function main(args: string[]): Promise<void> {
   say(`Run folder ${folder.path}\n`);
   const { result, roles, files } = await run(folder, remoteOf(flags)).catch((error) => {
     // Nothing was measured yet: the folder would only be in the way of the next try.
-    if (!existsSync(folder.file("before.json"))) rmSync(folder.path, { recursive: true });
+    const fresh = flags.resume === undefined && !existsSync(folder.file("before.json"));
+    if (fresh) rmSync(folder.path, { recursive: true });
     throw error;
   });
   say(`\n${describeResult(result, roles.environment).join("\n")}`);
