@@ -54,3 +54,5 @@ export const loadFastCheck = () => import("fast-check");
 /** File path of a DejaVu font (`DejaVuSans.ttf`), for text in pictures. */
 export const fontFile = (name: string): string =>
   decodeURIComponent(new URL(import.meta.resolve(`dejavu-fonts-ttf/ttf/${name}`)).pathname);
+/** Linter of the Dockerfile (tests). */
+export const loadDockerfileLint = () => import("dockerfilelint");

@@ -4,7 +4,18 @@
  * batch or process.
  */
 
-/** 32-bit seed from any parts (FNV-1a over their text, then a final avalanche). */
+/**
+ * 32-bit seed from any parts (FNV-1a over their text, then a final avalanche).
+ *
+ * @example The same parts give the same uniforms, other parts give others
+ * ```ts
+ * import assert from "node:assert/strict";
+ *
+ * const draw = (turn: number) => uniforms(seedOf(1, "item-7", "agent_1", turn))();
+ * assert.equal(draw(1), draw(1));
+ * assert.notEqual(draw(1), draw(2));
+ * ```
+ */
 export function seedOf(...parts: (string | number)[]): number {
   let h = 0x811c9dc5;
   for (const part of parts) {

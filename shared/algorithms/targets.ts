@@ -4,7 +4,18 @@
  * V is the value at rollout time, never recomputed (reference sections 2 and 3).
  */
 
-/** TD(0) targets: T rewards and T values in, T targets out. */
+/**
+ * TD(0) targets: T rewards and T values in, T targets out.
+ *
+ * @example Two turns
+ * ```ts
+ * import assert from "node:assert/strict";
+ *
+ * const targets = tdTargets([1, 2], [0.5, 0.5], 0.9);
+ * assert.deepEqual(targets, [1.45, 2]);
+ * assert.deepEqual(tdErrors(targets, [0.5, 0.5]), [0.95, 1.5]);
+ * ```
+ */
 export function tdTargets(
   rewards: readonly number[],
   values: readonly number[],

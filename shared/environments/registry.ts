@@ -17,6 +17,22 @@ export function environmentIds(): string[] {
 
 /**
  * An environment with its options fixed.
+ *
+ * @example One turn of StrBuild
+ * ```ts
+ * import assert from "node:assert/strict";
+ *
+ * const environment = createEnvironment("str_build", { turns: 1, prompt_style: "compact" });
+ * const { task } = environment.task({ word: "I" });
+ * const { state, observations } = environment.reset(task, 1);
+ * assert.match(observations["agent_1"]!.text, /^t1 a1 0=#\.\.\.#/);
+ * const step = environment.step(task, state, {
+ *   agent_1: "/setblock 0 0 0 stone",
+ *   agent_2: "/setblock 0 4 0 obsidian",
+ * });
+ * assert.equal(step.terminations["agent_1"], true);
+ * assert.equal(step.components["coverage"], 2 / 13);
+ * ```
  * @throws CollmError `not_found` for an unknown id, `invalid_request` for an unknown or bad option.
  */
 export function createEnvironment(
