@@ -56,12 +56,12 @@ const rollout = z.strictObject({
   episodes_per_batch: count(1).default(64),
   temperature: positive.default(1),
   /** Most tokens of one completion. */
-  max_tokens: count(1).default(64),
+  max_tokens: count(1).default(40),
 });
 
 const budget = z.strictObject({
   /** Joint actions whose reward is computed in training; evaluations are not counted. */
-  joint_evaluations: count(1).default(4096),
+  joint_evaluations: count(1).default(5120),
 });
 
 const evaluation = z.strictObject({
