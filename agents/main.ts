@@ -39,7 +39,7 @@ async function readFlags(args: string[]): Promise<Flags> {
     .option("--gpu-token <token>", "token for the GPU node (default: COLLM_TOKEN)", token)
     .option("--tokenizer <folder>", "folder of the policy's tokenizer", "models/collm-tiny")
     .option("--temperature <t>", "0 is greedy", number(0, 1000, false), 1)
-    .option("--max-tokens <n>", "most tokens of one action", number(1, 1_000_000, true), 64)
+    .option("--max-tokens <n>", "most tokens of one action", number(1, 1_000_000, true), 40)
     .option("--batch <n>", "most observations acted on at once", number(1, MOST, true), 64)
     .parse(args, { from: "user" })
     .opts<Flags>();
