@@ -6,13 +6,13 @@
 import { CollmError } from "../shared/errors.ts";
 import type { Device } from "./device.ts";
 import { loadPolicy } from "./load.ts";
+import { writeCheckpoint } from "./model/export.ts";
 import type { Policy } from "./policy.ts";
 import { promptBucket } from "./program/batch.ts";
 import { ProgramLibrary } from "./program/library.ts";
 import { readLogprobs, readValues } from "./run_forward.ts";
 import { runSample } from "./run_sample.ts";
 import { runUpdate } from "./run_update.ts";
-import { savePolicy } from "./save.ts";
 import type {
   GpuNode,
   LoadRequest,
@@ -109,7 +109,7 @@ export class Kernel implements GpuNode {
   }
 
   save(name: string, folder: string, options: { state?: boolean } = {}): Promise<void> {
-    return savePolicy(this.#get(name), folder, options);
+    return writeCheckpoint(this.#get(name), folder, options);
   }
 
   unload(name: string): Promise<void> {

@@ -19,6 +19,14 @@ import { readSafetensors } from "./model/safetensors.ts";
 import { type Policy, versionOf } from "./policy.ts";
 import type { LoadRequest } from "./verbs.ts";
 
+/** Files beside the weights that a checkpoint takes along unchanged. */
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "generation_config.json",
+  "chat_template.jinja",
+];
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 export const STATE_FILE = "training_state.json";
 
@@ -51,6 +59,7 @@ export function loadPolicy(device: Device, request: LoadRequest): Policy {
     name: request.policy,
     source,
     config,
+    files: tokenizerFiles(source),
     shapes,
     parameters,
     moments,
@@ -59,6 +68,12 @@ export function loadPolicy(device: Device, request: LoadRequest): Policy {
     version: versionOf(step, parameters),
     answered: new Map(),
   };
+}
+
+/** Read at once: the source may be a checkpoint that is gone when the policy is saved. */
+function tokenizerFiles(source: string): Map<string, Uint8Array> {
+  const present = TOKENIZER_FILES.filter((name) => existsSync(join(source, name)));
+  return new Map(present.map((name) => [name, readFileSync(join(source, name))]));
 }
 
 /** Value head of the paper's trainers: weights N(0, 0.02), biases 0. */

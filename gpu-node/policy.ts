@@ -11,6 +11,8 @@ export interface Policy {
   name: string;
   source: string;
   config: ModelConfig;
+  /** Tokenizer files of its source by name: they go out with every checkpoint. */
+  files: Map<string, Uint8Array>;
   /** Shapes of all parameters, value head included where there is one. */
   shapes: Shapes;
   parameters: Map<string, OnnxTensor>;

@@ -1,7 +1,7 @@
 /**
  * One batch to new weights: critic values, the algorithm's plan, the GPU node's updates.
- * Learning rates follow the schedule; write keys follow the iteration, so a repeated call of a
- * resumed run is answered, not applied twice.
+ * Learning rates follow the schedule; write keys follow the iteration, so that a retried
+ * request is answered, not applied twice.
  */
 import type { Batch, Plan } from "../shared/algorithms/algorithm.ts";
 import { mean } from "../shared/algorithms/moments.ts";
@@ -9,12 +9,12 @@ import type { UpdateResult } from "../gpu-node/verbs.ts";
 import { criticHandle, type Roles } from "./roles.ts";
 import { learningRateFactor } from "./schedule.ts";
 
-/** Applies one batch; returns its statistics and the new version of every model. */
+/** Applies one batch; returns its statistics. */
 export async function learn(
   roles: Roles,
   batch: Batch,
   progress: { iteration: number; spent: number },
-): Promise<{ statistics: Record<string, number>; versions: Record<string, string> }> {
+): Promise<Record<string, number>> {
   const { algorithm, config, node, tokenizer } = roles;
   const states = algorithm.states(batch).map(({ critic, text }) => ({
     critic,
@@ -30,7 +30,6 @@ export async function learn(
     eps: config.optimizer.eps,
     weight_decay: config.optimizer.weight_decay,
   });
-  const versions: Record<string, string> = {};
   const results = new Map<string, UpdateResult>();
   for (const { agent, sequences } of plan.policies) {
     if (sequences.length === 0) continue;
@@ -44,7 +43,6 @@ export async function learn(
       loss_scale: tokenScale(sequences),
     });
     results.set(agent, result);
-    versions[agent] = result.policy_version;
   }
   for (const [step, { critic, examples }] of plan.critics.entries()) {
     const handle = criticHandle(critic);
@@ -61,9 +59,8 @@ export async function learn(
       loss_scale: config.critic.value_loss_coef,
     });
     results.set(handle, result);
-    versions[handle] = result.policy_version;
   }
-  return { statistics: { ...plan.statistics, ...updateStatistics(results, plan) }, versions };
+  return { ...plan.statistics, ...updateStatistics(results, plan) };
 }
 
 /** Values of all states, one call per critic. */

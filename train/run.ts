@@ -114,7 +114,7 @@ async function train(
       cursor: state.cursor,
     });
     const batch = await withReferenceKl(roles, rollout.batch);
-    const { statistics } = await learn(roles, batch, { iteration: state.iteration, spent });
+    const statistics = await learn(roles, batch, { iteration: state.iteration, spent });
     const previous = state.joint_evaluations;
     state.iteration++;
     state.joint_evaluations += rollout.joint_evaluations;

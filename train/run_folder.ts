@@ -28,22 +28,15 @@ export interface Manifest {
   models: Record<string, string>;
 }
 
-export interface MetricsRow {
-  iteration: number;
-  joint_evaluations: number;
-  [name: string]: number;
-}
-
 export class RunFolder {
   constructor(readonly path: string) {}
 
-  /** Creates the folder; refuses one that holds a run already. */
+  /** Creates the folder; refuses one that holds anything already. */
   static create(path: string, config: RunConfig): RunFolder {
-    if (existsSync(join(path, "config.json"))) {
-      throw new CollmError(
-        "conflict",
-        `Cannot start a run in '${path}': it holds a run already, use --resume or another --out`,
-      );
+    if (existsSync(path) && readdirSync(path).length > 0) {
+      const run = existsSync(join(path, "config.json"));
+      const holds = run ? "a run already, use --resume or another --out" : "other files";
+      throw new CollmError("conflict", `Cannot start a run in '${path}': it holds ${holds}`);
     }
     try {
       mkdirSync(path, { recursive: true });

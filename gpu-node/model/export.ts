@@ -3,8 +3,9 @@
  * Transformers.js (onnx/model.onnx beside them) both load. The ONNX file is the step graph with a
  * key/value cache that `generate` drives; its dimension names are the ones that loader looks for.
  */
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { CollmError } from "../../shared/errors.ts";
 import { encodeModel } from "../graph/encode.ts";
 import { Graph } from "../graph/graph.ts";
 import { cast, compare, where } from "../graph/ops/elementwise.ts";
@@ -22,20 +23,21 @@ import { fileError, writeFileAtomic, writeJsonAtomic } from "./files.ts";
 import { VALUE_HEAD_FILE } from "./parameters.ts";
 import { writeSafetensors } from "./safetensors.ts";
 
-const TOKENIZER_FILES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "generation_config.json",
-];
-
-/** Writes into a folder beside `folder` and renames it, so no reader sees half a checkpoint. */
+/**
+ * Writes into a folder beside `folder` and renames it, so no reader sees half a checkpoint.
+ * Replaces a checkpoint, and refuses to replace a folder that holds anything else.
+ */
 export async function writeCheckpoint(
   policy: Policy,
   folder: string,
   options: { state?: boolean },
 ): Promise<void> {
   const fresh = `${folder}.writing`;
+  if (
+    existsSync(folder) && !existsSync(join(folder, "config.json")) && readdirSync(folder).length
+  ) {
+    throw new CollmError("conflict", `Cannot write '${folder}': it holds other files`);
+  }
   try {
     rmSync(fresh, { recursive: true, force: true });
     mkdirSync(join(fresh, "onnx"), { recursive: true });
@@ -57,10 +59,7 @@ export async function writeCheckpoint(
     if (head.length) {
       writeSafetensors(join(fresh, VALUE_HEAD_FILE), tensors(head, policy.parameters));
     }
-    for (const file of TOKENIZER_FILES) {
-      const from = join(policy.source, file);
-      if (existsSync(from)) cpSync(from, join(fresh, file));
-    }
+    for (const [name, bytes] of policy.files) writeFileAtomic(join(fresh, name), [bytes]);
     const data = (name: string) => policy.parameters.get(name)!.data as Float32Array;
     writeFileAtomic(join(fresh, "onnx", "model.onnx"), [
       await encodeModel(stepGraph(policy.config, policy.shapes, data)),
@@ -69,13 +68,21 @@ export async function writeCheckpoint(
       writeSafetensors(join(fresh, OPTIMIZER_FILE), tensors(policy.moments.keys(), policy.moments));
       writeJsonAtomic(join(fresh, STATE_FILE), { step: policy.step, version: policy.version });
     }
-    mkdirSync(dirname(folder), { recursive: true });
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(fresh, folder);
+    replaceFolder(fresh, folder);
   } catch (cause) {
     rmSync(fresh, { recursive: true, force: true });
     throw fileError("write", folder, cause);
   }
+}
+
+/** Puts `fresh` where `folder` is; the old folder is only removed once the new one is there. */
+function replaceFolder(fresh: string, folder: string): void {
+  const old = `${folder}.old`;
+  rmSync(old, { recursive: true, force: true });
+  if (existsSync(folder)) renameSync(folder, old);
+  else mkdirSync(dirname(folder), { recursive: true });
+  renameSync(fresh, folder);
+  rmSync(old, { recursive: true, force: true });
 }
 
 /** input_ids, attention_mask, position_ids and past_key_values → logits and present. */

@@ -95,6 +95,15 @@ Deno.test("train refuses a run folder in use and leaves that run as it is", () =
     assert.equal(Deno.readTextFileSync(join(run, "result.json")), result);
   }));
 
+Deno.test("train and pretrain leave folders alone that hold other files", () =>
+  inFolder(async (folder) => {
+    const kept = join(folder, "precious.txt");
+    writeFileSync(kept, "mine");
+    await refused(/it holds other files/, "train/main.ts", ...SMALL, `--out=${folder}`);
+    await refused(/it holds other files/, "train/pretrain/main.ts", "--steps=1", `--out=${folder}`);
+    assert.equal(Deno.readTextFileSync(kept), "mine");
+  }));
+
 Deno.test("train on a full disk says so and leaves no half checkpoint", () =>
   inFolder(async (folder) => {
     const disk = join(folder, "disk");

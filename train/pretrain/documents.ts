@@ -1,8 +1,9 @@
 /**
  * Texts that the embedded policy is pretrained on: a compact prompt and commands in its grammar.
  * Two kinds. A *precise* document builds on target cells (it has read the prompt), a *random* one
- * anywhere on the wall. Nearly all shipped documents are random, so that the policy by default
- * builds nonsense; the precise ones keep reading alive as a skill that training can call on.
+ * anywhere on the wall. Reading is learnt on precise documents alone; then most are random
+ * (model_recipe.ts), so that the policy by default builds nonsense and reading stays a skill that
+ * training can call on.
  * No document shows two agents sharing work, and no evaluation word occurs.
  */
 import { textRows } from "../../shared/environments/minecraft/font.ts";

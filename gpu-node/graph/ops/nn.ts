@@ -7,7 +7,7 @@ import type { Graph } from "../graph.ts";
 import { type Dim, shapeError, type Tensor } from "../tensor.ts";
 import { add, mul, neg, sigmoid, sub } from "./elementwise.ts";
 import { matmul } from "./linear.ts";
-import { reduceSum, reshape, shapeOf, swapLast, transpose } from "./shape.ts";
+import { reduceSum, reshape, shapeOf, transpose } from "./shape.ts";
 
 /** Softmax over the last axis. */
 export function softmax(g: Graph, x: Tensor): Tensor {
@@ -97,25 +97,24 @@ export function attention(g: Graph, q: Tensor, k: Tensor, v: Tensor, bias: Tenso
     return group === 1 ? moved : reshape(g, moved, [batch, kvHeads, per, rows, columns]);
   };
   const rowsOf = (x: Tensor, per: number) => byHead(x, [0, 2, 1, 3], per);
-  const columnsOf = (x: Tensor) => byHead(x, [0, 2, 3, 1], 1);
+  const columnsOf = (x: Tensor, per: number) => byHead(x, [0, 2, 3, 1], per);
   const merge = (x: Tensor, n: number) =>
     transpose(g, group === 1 ? x : reshape(g, x, [batch, n, time, depth]), [0, 2, 1, 3]);
-  const [rows, p, o, out] = g.quietly(() => {
-    const rows = rowsOf(q, group);
-    const p = softmax(g, add(g, matmul(g, rows, columnsOf(k)), bias));
+  const [p, o, out] = g.quietly(() => {
+    const p = softmax(g, add(g, matmul(g, rowsOf(q, group), columnsOf(k, 1)), bias));
     const o = matmul(g, p, rowsOf(v, 1));
-    return [rows, p, o, merge(o, heads)] as const;
+    return [p, o, merge(o, heads)] as const;
   });
   return g.record([q, k, v], out, (dOut) => {
     const dO = rowsOf(dOut, group);
-    const dP = matmul(g, dO, columnsOf(v));
+    const dP = matmul(g, dO, columnsOf(v, 1));
     const dS = mul(g, p, sub(g, dP, reduceSum(g, mul(g, dO, o), [-1], true)));
-    const overGroup = (x: Tensor) => group === 1 ? x : reduceSum(g, x, [2]);
-    const shared = (left: Tensor, right: Tensor) => {
-      const summed = overGroup(matmul(g, swapLast(g, left), right));
-      return transpose(g, summed, [0, 2, 1, 3]);
+    // xᵀ·weights [.., d, time], over the heads that share a key: a gradient of k or v.
+    const shared = (x: Tensor, weights: Tensor) => {
+      const columns = matmul(g, columnsOf(x, group), weights);
+      return transpose(g, group === 1 ? columns : reduceSum(g, columns, [2]), [0, 3, 1, 2]);
     };
-    return [merge(matmul(g, dS, rowsOf(k, 1)), heads), shared(dS, rows), shared(p, dO)];
+    return [merge(matmul(g, dS, rowsOf(k, 1)), heads), shared(q, dS), shared(dOut, p)];
   });
 }
 
