@@ -33,11 +33,7 @@ export async function writeCheckpoint(
   options: { state?: boolean },
 ): Promise<void> {
   const fresh = `${folder}.writing`;
-  if (
-    existsSync(folder) && !existsSync(join(folder, "config.json")) && readdirSync(folder).length
-  ) {
-    throw new CollmError("conflict", `Cannot write '${folder}': it holds other files`);
-  }
+  requireReplaceable(folder);
   try {
     rmSync(fresh, { recursive: true, force: true });
     mkdirSync(join(fresh, "onnx"), { recursive: true });
@@ -73,6 +69,13 @@ export async function writeCheckpoint(
     rmSync(fresh, { recursive: true, force: true });
     throw fileError("write", folder, cause);
   }
+}
+
+/** Refuses a folder that holds anything but a checkpoint, so that writing one loses nothing else. */
+export function requireReplaceable(folder: string): void {
+  if (!existsSync(folder) || existsSync(join(folder, "config.json"))) return;
+  if (readdirSync(folder).length === 0) return;
+  throw new CollmError("conflict", `Cannot write '${folder}': it holds other files`);
 }
 
 /** Puts `fresh` where `folder` is; the old folder is only removed once the new one is there. */

@@ -7,6 +7,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { loadCommander } from "../../deps.ts";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
+import { requireReplaceable } from "../../gpu-node/model/export.ts";
 import { writeFreshCheckpoint } from "../../gpu-node/model/initialize.ts";
 import { loadTokenizer, type Tokenizer } from "../../gpu-node/model/tokenizer.ts";
 import type { UpdateSequence } from "../../gpu-node/verbs.ts";
@@ -30,6 +31,7 @@ export interface PretrainOptions {
 /** Writes the policy's folder and returns the loss curve as [step, loss] pairs. */
 export async function pretrain({ out, seed, steps }: PretrainOptions): Promise<[number, number][]> {
   const started = performance.now();
+  requireReplaceable(out);
   const work = `${out}.training`;
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
