@@ -50,6 +50,17 @@ const cases: Case[] = [
     build: (g, x) => sh.reshape(g, x, ["n", 2, 3]),
     sizes: { n: 2 },
   },
+  {
+    name: "reshapeTo",
+    shapes: [["n", 6]],
+    build: (g, x) => sh.reshapeTo(g, x, g.indices([-1, 2, 3]), ["n", 2, 3]),
+    sizes: { n: 2 },
+  },
+  {
+    name: "reshapeLike",
+    shapes: [[2, 6], [3, 4]],
+    build: (g, x, like) => el.mul(g, sh.reshapeLike(g, x, like), like),
+  },
   { name: "transpose", shapes: [[2, 3, 4]], build: (g, x) => sh.transpose(g, x, [2, 0, 1]) },
   { name: "concat", shapes: [[2, 3], [2, 2]], build: (g, a, b) => sh.concat(g, [a, b], 1) },
   { name: "slice", shapes: [[2, 6]], build: (g, x) => sh.slice(g, x, 1, 1, 4) },
@@ -104,6 +115,16 @@ const cases: Case[] = [
     build: (g, x) => nn.tokenLogprobs(g, x, g.constant(Int32Array.of(2, 0, 6), [3])),
   },
 ];
+
+Deno.test("every operation that records a gradient is in this table", () => {
+  const covered = new Set(cases.map(({ name }) => name.split(" ")[0]));
+  // Built from others of the table, or carrying no gradient of their own.
+  const exempt = ["swapLast", "unbroadcast"];
+  for (const [name, build] of Object.entries({ ...el, ...sh, ...nn, linear, matmul })) {
+    const records = typeof build === "function" && /\.record\(|ReduceSum/.test(build.toString());
+    if (records && !exempt.includes(name)) assert.ok(covered.has(name), `no case for ${name}`);
+  }
+});
 
 const device = await cpuDevice();
 
