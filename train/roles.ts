@@ -58,7 +58,8 @@ export async function openRoles(
   const environment = createEnvironment(config.environment.id, config.environment.options);
   const algorithm = createAlgorithm(config.algorithm);
   const tokenizer = await loadTokenizer(config.policy.source);
-  const store = await openStore(remote?.db ?? database);
+  const dbToken = Deno.env.get("COLLM_DB_TOKEN");
+  const store = await openStore(remote?.db ?? database, dbToken ? { auth_token: dbToken } : {});
   const node = remote
     ? openHttpNode(remote.gpu, remote.token === undefined ? {} : { token: remote.token })
     : openWorkerNode();
