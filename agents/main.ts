@@ -5,7 +5,7 @@
 import { loadCommander } from "../deps.ts";
 import { openHttpNode } from "../gpu-node/http_client.ts";
 import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
-import { CollmError } from "../shared/errors.ts";
+import { address, runCommand, temperature, whole } from "../shared/flags.ts";
 import { MOST } from "../shared/wire/observations.ts";
 import { openEdge } from "./edge_client.ts";
 import { runHost } from "./host.ts";
@@ -31,38 +31,28 @@ async function readFlags(args: string[]): Promise<Flags> {
   return new Command("agent")
     .description("Host one agent: act on its observations with its policy on a GPU node")
     .requiredOption("--agent <name>", "name of the agent")
-    .requiredOption("--edge <url>", "edge that gives observations and takes actions", address)
-    .requiredOption("--gpu <url>", "GPU node that has the policy", address)
+    .requiredOption(
+      "--edge <url>",
+      "edge that gives observations and takes actions",
+      address("--edge"),
+    )
+    .requiredOption("--gpu <url>", "GPU node that has the policy", address("--gpu"))
     .option("--policy <name>", "policy on the GPU node (default: the run's, or the agent's name)")
     .option("--run <id>", "serve this run only, with its sampling parameters")
     .option("--token <token>", "token for the edge (default: COLLM_TOKEN)", token)
     .option("--gpu-token <token>", "token for the GPU node (default: COLLM_TOKEN)", token)
     .option("--tokenizer <folder>", "folder of the policy's tokenizer", "models/collm-tiny")
-    .option("--temperature <t>", "0 is greedy", number(0, 1000, false), 1)
-    .option("--max-tokens <n>", "most tokens of one action", number(1, 1_000_000, true), 40)
-    .option("--batch <n>", "most observations acted on at once", number(1, MOST, true), 64)
+    .option("--temperature <t>", "0 is greedy", temperature, 1)
+    .option(
+      "--max-tokens <n>",
+      "most tokens of one action",
+      whole("--max-tokens", 1, 1_000_000),
+      40,
+    )
+    .option("--batch <n>", "most observations acted on at once", whole("--batch", 1, MOST), 64)
     .parse(args, { from: "user" })
     .opts<Flags>();
 }
-
-function address(text: string): string {
-  if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text;
-  throw new CollmError(
-    "invalid_request",
-    `Cannot use address '${text.slice(0, 200)}': it must begin with http:// or https://`,
-  );
-}
-
-const number = (least: number, most: number, whole: boolean) => (text: string): number => {
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (value >= least && value <= most && (!whole || Number.isInteger(value))) return value;
-  throw new CollmError(
-    "invalid_request",
-    `Cannot read '${text.slice(0, 60)}' as a ${
-      whole ? "whole " : ""
-    }number from ${least} to ${most}`,
-  );
-};
 
 /** Hosts the agent until a signal has come and the batch under way is done. */
 export async function main(args: string[]): Promise<void> {
@@ -91,12 +81,4 @@ export async function main(args: string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-    Deno.exit(0);
-  } catch (error) {
-    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runCommand(main);

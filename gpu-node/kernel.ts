@@ -4,6 +4,7 @@
  * (worker.ts); a failing one leaves every policy as it was.
  */
 import { CollmError } from "../shared/errors.ts";
+import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
 import type { Device } from "./device.ts";
 import { loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
@@ -185,7 +186,9 @@ function checkPrompts(policy: Policy, request: SampleRequest): void {
     fail(`${request.prompts.length} prompts but ${request.seeds.length} seeds`);
   }
   if (request.max_tokens < 1) fail(`max_tokens is ${request.max_tokens}`);
-  if (!(request.temperature >= 0)) fail(`temperature is ${request.temperature}`);
+  if (!isTemperature(request.temperature)) {
+    fail(`temperature is ${request.temperature}, expected ${TEMPERATURES}`);
+  }
   for (const prompt of request.prompts) {
     if (prompt.length === 0) fail("a prompt has no tokens");
     checkTokens(policy, "sample", prompt);

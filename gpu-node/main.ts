@@ -4,6 +4,7 @@
  */
 import { loadCommander } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
+import { port, runCommand } from "../shared/flags.ts";
 import { NAME } from "../shared/wire/gpu.ts";
 import { listen, requireGuard } from "../shared/wire/listen.ts";
 import { createGpuApp } from "./server.ts";
@@ -51,17 +52,11 @@ function addModel(text: string, known: ReadonlyMap<string, string>): Map<string,
   return new Map(known).set(name, folder);
 }
 
-function portOf(text: string): number {
-  const port = Number(text);
-  if (/^\d{1,5}$/.test(text) && port <= 65535) return port;
-  throw new CollmError("invalid_request", `Cannot use --port '${text}': expected 0 to 65535`);
-}
-
 async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
   const program = new Command("gpu")
     .description("Serve policies and critics: sample, score, values, update")
-    .option("--port <n>", "port to listen on, 0 for any free one", portOf, 8100)
+    .option("--port <n>", "port to listen on, 0 for any free one", port, 8100)
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--model <name=folder>", "checkpoint folder to serve, repeatable", addModel, new Map())
     .option("--checkpoints <folder>", "where checkpoints are kept", "runs/gpu-checkpoints")
@@ -77,13 +72,4 @@ async function main(args: string[]): Promise<void> {
   await finished;
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-    Deno.exit(0);
-  } catch (error) {
-    if (!(error instanceof CollmError)) throw error;
-    console.error(error.message);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runCommand(main);

@@ -23,6 +23,17 @@ import { tokenRoutes } from "./tokens.ts";
 /** What a request is read from, by the name that validation gives it. */
 const PLACES: Record<string, string> = { json: "the body", param: "the path", query: "the query" };
 
+/** Methods that a path has a route for; middleware, which is for all methods, does not count. */
+function methodsOf(app: EdgeApp, path: string): string[] {
+  const parts = path.split("/");
+  const found = app.routes.filter((route) => {
+    const pattern = route.path.split("/");
+    return route.method !== "ALL" && pattern.length === parts.length &&
+      pattern.every((part, at) => part.startsWith(":") ? parts[at] !== "" : part === parts[at]);
+  });
+  return [...new Set(found.map(({ method }) => method))];
+}
+
 /** The edge. Nothing is listened on. */
 export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
   const edge: Edge = {
@@ -47,8 +58,19 @@ export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
     return problemResponse(error);
   });
   app.notFound(({ req }) => {
-    const route = `${req.method} ${req.path.slice(0, 100)}`;
-    return problemResponse(new CollmError("not_found", `Cannot find route ${route}`));
+    const path = req.path.slice(0, 100);
+    const methods = methodsOf(app, req.path);
+    if (methods.length === 0) {
+      return problemResponse(
+        new CollmError("not_found", `Cannot find route ${req.method} ${path}`),
+      );
+    }
+    const allow = methods.join(", ");
+    const answer = problemResponse(
+      new CollmError("method_not_allowed", `Cannot ${req.method} ${path}: it takes ${allow}`),
+    );
+    answer.headers.set("allow", allow);
+    return answer;
   });
 
   app.use("/v1/*", authenticate(edge));

@@ -3,7 +3,7 @@
  * environment access alone (no FFI, no disk), so it also runs where there is neither.
  */
 import { listen, type Listening, requireGuard } from "../shared/wire/listen.ts";
-import { CollmError } from "../shared/errors.ts";
+import { port, runCommand } from "../shared/flags.ts";
 import { createEnvironment, environmentIds } from "../shared/environments/registry.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
 import { createEpisodes, type Episodes } from "../shared/store/episodes.ts";
@@ -48,14 +48,6 @@ async function readFlags(args: string[]): Promise<Flags> {
     .opts<Flags>();
 }
 
-function port(text: string): number {
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65535) return Number(text);
-  throw new CollmError(
-    "invalid_request",
-    `Cannot listen on port '${text.slice(0, 60)}': it must be a number from 0 to 65535`,
-  );
-}
-
 /** Serves until a signal has come and the last request is answered. */
 export async function main(args: string[]): Promise<void> {
   const flags = await readFlags(args);
@@ -70,7 +62,7 @@ export async function main(args: string[]): Promise<void> {
     const episodes = await createEpisodes(store, createEnvironment);
     const app = await createApp({
       ...{ store, episodes, environmentIds, createEnvironment, token, version: project.version },
-      secret: Deno.env.get("COLLM_SECRET") || randomSecret(token !== undefined),
+      secret: Deno.env.get("COLLM_SECRET") || randomSecret(token !== undefined, store.remote),
       evaluate: createRunner(flags),
       poll_ms: store.remote ? POLL_MS : 0,
     });
@@ -86,10 +78,13 @@ export async function main(args: string[]): Promise<void> {
   await store.close();
 }
 
-function randomSecret(guarded: boolean): string {
-  if (guarded) {
+/** A secret of this process alone; says so where anyone would miss it. */
+function randomSecret(guarded: boolean, shared: boolean): string {
+  const replicas = ", and other edges on this database refuse them: give all the same COLLM_SECRET";
+  if (guarded || shared) {
     console.error(
-      "COLLM_SECRET is not set: signed states and agent tokens hold until this process ends",
+      "COLLM_SECRET is not set: signed states and agent tokens hold until this process ends" +
+        (shared ? replicas : ""),
     );
   }
   return crypto.randomUUID() + crypto.randomUUID();
@@ -104,12 +99,4 @@ async function failExpired(episodes: Episodes, store: Store): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-    Deno.exit(0);
-  } catch (error) {
-    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runCommand(main);

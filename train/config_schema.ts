@@ -5,6 +5,12 @@
  */
 import { z } from "../deps.ts";
 import { algorithmOptions } from "../shared/algorithms/registry.ts";
+import {
+  isTemperature,
+  LEAST_TEMPERATURE,
+  MOST_TEMPERATURE,
+  TEMPERATURES,
+} from "../shared/temperature.ts";
 
 const count = (least: number) => z.int().min(least);
 const positive = z.number().positive();
@@ -54,7 +60,8 @@ const critic = z.strictObject({
 const rollout = z.strictObject({
   /** Episodes per update; trees take as many items as cost the same joint evaluations. */
   episodes_per_batch: count(1).default(64),
-  temperature: positive.default(1),
+  /** Policy gradients need draws: 0, which is greedy, is for evaluations. */
+  temperature: z.number().min(LEAST_TEMPERATURE).max(MOST_TEMPERATURE).default(1),
   /** Most tokens of one completion. */
   max_tokens: count(1).default(40),
 });
@@ -68,7 +75,7 @@ const evaluation = z.strictObject({
   split: z.string().default("eval"),
   episodes: count(2).default(64),
   /** 0 is greedy. */
-  temperature: z.number().min(0).default(1),
+  temperature: z.number().refine(isTemperature, { error: `expected ${TEMPERATURES}` }).default(1),
   /** Joint evaluations between evaluations while training; 0: before and after only. */
   every: count(0).default(1024),
 });

@@ -8,7 +8,7 @@ import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
 import type { GpuNode } from "../gpu-node/verbs.ts";
 import { openWorkerNode } from "../gpu-node/worker_client.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
-import { CollmError } from "../shared/errors.ts";
+import { runCommand, seed, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
 import { ENVIRONMENT_DEFAULTS, runConfig } from "./config_schema.ts";
@@ -114,9 +114,13 @@ async function main(args: string[]): Promise<void> {
     .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
     .option("--env <id>", "environment (default: the checkpoint's)")
     .option("--split <name>", "split (default: eval)")
-    .option("--episodes <n>", "episodes", Number)
-    .option("--seed <n>", "seed of tasks and sampling", Number)
-    .option("--batch <n>", "episodes played at once; changes nothing but speed", Number)
+    .option("--episodes <n>", "episodes", whole("--episodes", 2, 100_000))
+    .option("--seed <n>", "seed of tasks and sampling", seed)
+    .option(
+      "--batch <n>",
+      "episodes played at once; changes nothing but speed",
+      whole("--batch", 1, 100_000),
+    )
     .option("--greedy", "take the most likely token instead of sampling")
     .option("--json", "print one JSON object")
     .parse(args, { from: "user" })
@@ -128,12 +132,4 @@ async function main(args: string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-    Deno.exit(0);
-  } catch (error) {
-    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runCommand(main);

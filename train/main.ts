@@ -6,6 +6,10 @@ import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadCommander } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
+import { address, runCommand, seed, whole } from "../shared/flags.ts";
+import { callJson } from "../shared/wire/call.ts";
+import { health } from "../shared/wire/health.ts";
+import { parse } from "../shared/wire/parse.ts";
 import { describeConfig, resolveConfig, type RunConfig } from "./config.ts";
 import type { JsonObject } from "./overrides.ts";
 import { describeResult } from "./report.ts";
@@ -30,15 +34,6 @@ interface Flags {
   token?: string;
 }
 
-/** Whole number of a flag; commander hands over its text. */
-function whole(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text.trim()) || !Number.isSafeInteger(value)) {
-    throw new CollmError("invalid_request", `Cannot read '${text}' as a whole number`);
-  }
-  return value;
-}
-
 async function readFlags(args: string[]): Promise<Flags> {
   const { Command } = await loadCommander();
   return new Command("train")
@@ -46,8 +41,8 @@ async function readFlags(args: string[]): Promise<Flags> {
     .option("--config <file>", "configuration file (JSON, comments allowed)")
     .option("--env <id>", "environment (default: str_build)")
     .option("--algo <id>", "algorithm: collm_cc, collm_dc or magrpo (default: collm_cc)")
-    .option("--seed <n>", "seed of every random choice", whole)
-    .option("--budget <n>", "joint evaluations to train for", whole)
+    .option("--seed <n>", "seed of every random choice", seed)
+    .option("--budget <n>", "joint evaluations to train for", whole("--budget", 1))
     .option("--out <dir>", "run folder (default: runs/<environment>-<algorithm>-<seed>-<time>)")
     .option("--resume <dir>", "go on with the run in this folder")
     .option(
@@ -58,10 +53,15 @@ async function readFlags(args: string[]): Promise<Flags> {
     )
     .option("--json", "print the result as one JSON object on the last line")
     .option("--dry-run", "show the resolved configuration and stop")
-    .option("--edge <url>", "edge that agent hosts elsewhere talk to (needs --gpu and --db)")
-    .option("--gpu <url>", "GPU node elsewhere")
+    .option(
+      "--edge <url>",
+      "edge that agent hosts elsewhere talk to (needs --gpu and --db)",
+      address("--edge"),
+    )
+    .option("--gpu <url>", "GPU node elsewhere", address("--gpu"))
     .option("--db <url>", "libSQL server that holds the episodes")
     .option("--token <token>", "bearer token of edge and GPU node (default: COLLM_TOKEN)")
+    .addHelpText("after", "\nEnvironment: COLLM_TOKEN, COLLM_DB_TOKEN token of the database server")
     .parse(args, { from: "user" })
     .opts<Flags>();
 }
@@ -100,6 +100,18 @@ function remoteOf({ edge, gpu, db, token }: Flags): Remote | undefined {
   return { edge, gpu, db, token: token ?? Deno.env.get("COLLM_TOKEN") };
 }
 
+/** Asks the edge whether agent hosts can play the episodes that the learner opens. */
+async function checkEdge({ edge }: Remote): Promise<void> {
+  const url = `${edge.replace(/\/+$/, "")}/health`;
+  const answer = await callJson("GET", url, undefined, { timeoutMs: 10_000, retries: 2 });
+  const { store } = parse(health, answer, `the answer of ${url}`, "unavailable");
+  if (store === "remote") return;
+  throw new CollmError(
+    "conflict",
+    `Cannot train with edge '${edge}': its episodes are not on the database server of --db`,
+  );
+}
+
 async function main(args: string[]): Promise<void> {
   const flags = await readFlags(args);
   if (flags.resume !== undefined) checkResume(flags);
@@ -112,13 +124,15 @@ async function main(args: string[]): Promise<void> {
     if (flags.json) console.log(JSON.stringify(config));
     return;
   }
+  const remote = remoteOf(flags);
+  if (remote) await checkEdge(remote);
   const stamp = new Date().toISOString().replace(/[-:]/g, "").replace(/\..*/, "").replace("T", "-");
   const name = `${config.environment.id}-${config.algorithm.id}-${config.seed}-${stamp}`;
   const folder = flags.resume === undefined
     ? RunFolder.create(resolve(flags.out ?? join("runs", name)), config)
     : RunFolder.open(resolve(flags.resume));
   say(`Run folder ${folder.path}\n`);
-  const { result, roles, files } = await run(folder, remoteOf(flags)).catch((error) => {
+  const { result, roles, files } = await run(folder, remote).catch((error) => {
     // Nothing was measured yet: the folder would only be in the way of the next try.
     const fresh = flags.resume === undefined && !existsSync(folder.file("before.json"));
     if (fresh) rmSync(folder.path, { recursive: true });
@@ -130,13 +144,4 @@ async function main(args: string[]): Promise<void> {
   if (flags.json) console.log(JSON.stringify(result));
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-    Deno.exit(0);
-  } catch (error) {
-    // A person's mistake gets its sentence; anything else is ours and shows where it happened.
-    console.error(error instanceof CollmError ? `Error: ${error.message}` : error);
-    Deno.exit(1);
-  }
-}
+if (import.meta.main) await runCommand(main);

@@ -199,9 +199,7 @@ async function evaluateBase(
   saved: Manifest | null,
   line: ProgressLine,
 ): Promise<Evaluation> {
-  if (saved) {
-    return JSON.parse(Deno.readTextFileSync(folder.file("before.json"))) as Evaluation;
-  }
+  if (saved) return folder.before();
   const before = await evaluateHere(roles, `${name}.before`, name);
   folder.writeJson("before.json", before);
   const { return_mean } = numbersOf(before);

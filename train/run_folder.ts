@@ -2,31 +2,22 @@
  * The folder of a run: configuration, metrics, checkpoints, results. `manifest.json` is written
  * last and in one step, so a run killed at any moment resumes from a state that is whole.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CollmError } from "../shared/errors.ts";
-import {
-  fileError,
-  readJsonObject,
-  writeFileAtomic,
-  writeJsonAtomic,
-} from "../gpu-node/model/files.ts";
+import { fileError, writeFileAtomic, writeJsonAtomic } from "../gpu-node/model/files.ts";
 import type { RunConfig } from "./config.ts";
+import type { Evaluation } from "./evaluation.ts";
+import {
+  evaluationFile,
+  type Manifest,
+  manifestFile,
+  readChecked,
+  readConfig,
+  readRows,
+} from "./run_files.ts";
 
-/** Where a run can go on from. */
-export interface Manifest {
-  /** Batches learnt from. */
-  iteration: number;
-  joint_evaluations: number;
-  /** Next item of the training split. */
-  next_item: number;
-  /** Completion-log cursor. */
-  cursor: number;
-  /** Rows of metrics.jsonl that belong to this state. */
-  metrics_rows: number;
-  /** Checkpoint folder of every model, relative to the run folder. */
-  models: Record<string, string>;
-}
+export type { Manifest } from "./run_files.ts";
 
 export class RunFolder {
   constructor(readonly path: string) {}
@@ -59,12 +50,17 @@ export class RunFolder {
   }
 
   config(): RunConfig {
-    return readJsonObject(this.file("config.json")) as unknown as RunConfig;
+    return readConfig(this.file("config.json"));
   }
 
   manifest(): Manifest | null {
     const path = this.file("manifest.json");
-    return existsSync(path) ? readJsonObject(path) as unknown as Manifest : null;
+    return existsSync(path) ? readChecked(path, manifestFile) : null;
+  }
+
+  /** The evaluation before training, as a run that resumes needs it. */
+  before(): Evaluation {
+    return readChecked(this.file("before.json"), evaluationFile);
   }
 
   /** Makes `manifest` the state to resume from, then drops checkpoints nothing points to. */
@@ -88,9 +84,8 @@ export class RunFolder {
 
   /** Rows of a JSON-lines file; a last line cut short by a crash is left out. */
   rows<T>(name: string): T[] {
-    if (!existsSync(this.file(name))) return [];
-    const lines = readFileSync(this.file(name), "utf8").split("\n");
-    return lines.slice(0, -1).map((line) => JSON.parse(line) as T);
+    const path = this.file(name);
+    return existsSync(path) ? readRows(path) as T[] : [];
   }
 
   append(name: string, row: unknown): void {
@@ -101,9 +96,15 @@ export class RunFolder {
     }
   }
 
-  /** Drops what was appended after the state being resumed. */
+  /** Drops what was appended after the state being resumed, which must be there whole. */
   keepRows(name: string, count: number): void {
-    const rows = this.rows(name).slice(0, count);
-    this.write(name, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    const rows = this.rows(name);
+    if (rows.length < count) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot resume '${this.path}': ${name} has ${rows.length} of ${count} rows`,
+      );
+    }
+    this.write(name, rows.slice(0, count).map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
 }

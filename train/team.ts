@@ -4,16 +4,12 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { readJsonObject, writeJsonAtomic } from "../gpu-node/model/files.ts";
+import { writeJsonAtomic } from "../gpu-node/model/files.ts";
 import { CollmError } from "../shared/errors.ts";
 import { modelHandles, type Roles } from "./roles.ts";
+import { readChecked, type TeamFile, teamFile } from "./run_files.ts";
 
-export interface TeamFile {
-  environment: string;
-  options: Record<string, unknown>;
-  agents: string[];
-  max_tokens: number;
-}
+export type { TeamFile } from "./run_files.ts";
 
 /** Saves every model of the run under `folder`; with `state` also what training goes on from. */
 export async function saveTeam(
@@ -37,7 +33,7 @@ export async function saveTeam(
 /** The team file of a checkpoint, or null for a plain model folder. */
 export function readTeam(folder: string): TeamFile | null {
   const path = join(folder, "team.json");
-  if (existsSync(path)) return readJsonObject(path) as unknown as TeamFile;
+  if (existsSync(path)) return readChecked(path, teamFile);
   if (existsSync(join(folder, "config.json"))) return null;
   throw new CollmError(
     "not_found",

@@ -12,7 +12,7 @@ const tokens = tokenIds.nullable().default(null).openapi({ type: ["array", "null
 
 const action = {
   turn: z.int().min(1).openapi({ description: "Turn that the action is for", example: 1 }),
-  text: z.string().openapi({ example: "/setblock 0 0 0 black_concrete" }),
+  text: z.string().openapi({ example: "/setblock 0 0 0 oak_planks" }),
   prompt_tokens: tokens.openapi({ description: "Token ids that the policy continued" }),
   tokens: tokens.openapi({ description: "Token ids that the text was derived from" }),
   logprobs: numbers.nullable().default(null).openapi({

@@ -26,7 +26,7 @@ const summary = {
   turns: z.int().openapi({ description: "Most turns of an episode", example: 4 }),
   reward_range: z.tuple([z.number(), z.number()]).openapi({
     description: "Least and greatest joint reward of one turn",
-    example: [-2, 4],
+    example: [-3, 2],
   }),
 };
 
@@ -57,7 +57,7 @@ const state = z.string().openapi({
 
 const actionTexts = texts.openapi({
   description: "Action text of every agent",
-  example: { agent_1: "/setblock 0 0 0 black_concrete", agent_2: "" },
+  example: { agent_1: "/setblock 0 0 0 oak_planks", agent_2: "" },
 });
 
 export const resetRequest = message({

@@ -4,6 +4,7 @@
  * the kernel checks. Every answer names the policy version that gave it.
  */
 import { z } from "../../deps.ts";
+import { isTemperature, TEMPERATURES } from "../temperature.ts";
 import { listOf } from "./parse.ts";
 
 /** Largest body of a request and largest file of an uploaded checkpoint, in bytes. */
@@ -27,10 +28,7 @@ const numbers = z.custom<number[]>(
   (value) => Array.isArray(value) && value.every((x) => typeof x === "number"),
   { error: "a list of numbers" },
 );
-/** 0 is greedy; outside these bounds its inverse leaves float32's useful range. */
-export const temperature = z.number().refine((t) => t === 0 || (t >= 1e-3 && t <= 1e3), {
-  error: "0 (greedy) or a number from 0.001 to 1000",
-});
+export const temperature = z.number().refine(isTemperature, { error: TEMPERATURES });
 export const seed = z.int().min(0).max(0xffff_ffff);
 const position = z.union([z.literal("last"), z.int().min(0)], { error: '"last" or a position' });
 const promptLength = z.int().min(1);

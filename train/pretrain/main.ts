@@ -11,6 +11,7 @@ import { requireReplaceable } from "../../gpu-node/model/export.ts";
 import { writeFreshCheckpoint } from "../../gpu-node/model/initialize.ts";
 import { loadTokenizer, type Tokenizer } from "../../gpu-node/model/tokenizer.ts";
 import type { UpdateSequence } from "../../gpu-node/verbs.ts";
+import { runCommand, seed, whole } from "../../shared/flags.ts";
 import { seedOf, shuffle, uniforms } from "../../shared/random.ts";
 import { writeCard } from "./card.ts";
 import { document } from "./documents.ts";
@@ -106,15 +107,17 @@ function batchOf(
   return all.slice(at, at + count);
 }
 
-if (import.meta.main) {
+async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
-  const program = new Command("pretrain")
+  const options = new Command("pretrain")
     .description("Make the embedded policy from a seed")
     .option("--out <folder>", "folder of the policy", "models/collm-tiny")
-    .option("--seed <n>", "seed of weights and documents", Number, 1)
-    .option("--steps <n>", "updates", Number, RECIPE.steps)
-    .parse(Deno.args, { from: "user" });
-  await pretrain(program.opts<PretrainOptions>());
-  console.error(`Wrote ${program.opts<PretrainOptions>().out}`);
-  Deno.exit(0);
+    .option("--seed <n>", "seed of weights and documents", seed, 1)
+    .option("--steps <n>", "updates", whole("--steps", 1, 1_000_000), RECIPE.steps)
+    .parse(args, { from: "user" })
+    .opts<PretrainOptions>();
+  await pretrain(options);
+  console.error(`Wrote ${options.out}`);
 }
+
+if (import.meta.main) await runCommand(main);
