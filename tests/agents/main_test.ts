@@ -8,6 +8,7 @@ import { createEnvironment } from "../../shared/environments/registry.ts";
 import { openStore } from "../../shared/store/connect.ts";
 import { createEpisodes, type EpisodeSpec } from "../../shared/store/episodes.ts";
 import { callJson } from "../../shared/wire/call.ts";
+import { runConfig } from "../../train/config_schema.ts";
 import { finish, until } from "../support/process.ts";
 import { startProcess } from "../support/server_process.ts";
 import { answerTo, scripted, serveNode } from "./scripted.ts";
@@ -15,6 +16,7 @@ import { answerTo, scripted, serveNode } from "./scripted.ts";
 const SCRIPT = "agents/main.ts";
 const AGENTS = ["agent_1", "agent_2"];
 const TURNS = 3;
+const { max_tokens, temperature } = runConfig.parse({}).rollout;
 
 const spec = (id: string, item: number): EpisodeSpec => {
   const options = { turns: TURNS, prompt_style: "compact" };
@@ -98,7 +100,7 @@ Deno.test("deno task agent goes on after kill -9 of a host and a restart of the 
         for (const agent of AGENTS) {
           const { text, prompt_tokens, seed, sampling } = agents[agent]!.action!;
           assert.equal(text, answerTo(prompt_tokens!, seed!));
-          assert.deepEqual(sampling, { max_tokens: 64, temperature: 1 });
+          assert.deepEqual(sampling, { max_tokens, temperature });
         }
       }
     }
@@ -114,13 +116,16 @@ Deno.test("deno task agent refuses wrong flags with one sentence", async () => {
     [needed.slice(0, 4), /^error: required option '--gpu <url>' not specified$/],
     [
       [...needed, "--edge", "localhost:8000"],
-      /^Error: Cannot use address 'localhost:8000': it must begin with http:\/\/ or https:\/\/$/,
+      /^Error: Cannot use --edge 'localhost:8000': expected an address that begins with http:\/\/ or/,
     ],
     [
       [...needed, "--temperature", "hot"],
-      /^Error: Cannot read 'hot' as a number from 0 to 1000$/,
+      /^Error: Cannot use --temperature 'hot': expected 0 \(greedy\) or a number from 0.001 to 1000$/,
     ],
-    [[...needed, "--max-tokens", "1.5"], /^Error: Cannot read '1.5' as a whole number from 1 to/],
+    [
+      [...needed, "--max-tokens", "1.5"],
+      /^Error: Cannot use --max-tokens '1.5': expected a whole number from 1 to/,
+    ],
     [[...needed, "--tokenizer", "no/such/folder"], /^Error: .*no\/such\/folder/],
   ];
   for (const [args, sentence] of refusals) {

@@ -77,18 +77,18 @@ Deno.test("deno task gpu serves its models, and on SIGTERM answers what is under
 });
 
 const REFUSED: [string, string[], RegExp][] = [
-  ["a folder that does not exist", ["--model", "x=/nowhere"], /^Cannot .*\/nowhere.*\n$/],
+  ["a folder that does not exist", ["--model", "x=/nowhere"], /^Error: Cannot .*\/nowhere.*\n$/],
   [
     "a model without a name",
     ["--model", TINY],
-    /^Cannot use --model '.*': expected NAME=FOLDER\n$/,
+    /^Error: Cannot use --model '.*': expected NAME=FOLDER\n$/,
   ],
   ["a name with a slash", ["--model", `a/b=${TINY}`], /the name may hold letters/],
   ["the same name twice", ["--model", "x=a", "--model", "x=b"], /'x' is taken\n$/],
   [
     "a port out of range",
     ["--port", "70000"],
-    /^Cannot use --port '70000': expected 0 to 65535\n$/,
+    /^Error: Cannot use --port '70000': expected a whole number from 0 to 65535\n$/,
   ],
   ["an open address without a token", ["--host", "0.0.0.0"], /without a token.*COLLM_TOKEN\n$/],
   ["an unknown flag", ["--prot", "1"], /unknown option '--prot'/],
@@ -107,7 +107,10 @@ Deno.test("deno task gpu says that its port is in use", async () => {
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { code, stderr } = await run(["--port", String(taken.addr.port)]);
   taken.close();
-  assert.equal(stderr, `Cannot listen on 127.0.0.1:${taken.addr.port}: the port is in use\n`);
+  assert.equal(
+    stderr,
+    `Error: Cannot listen on 127.0.0.1:${taken.addr.port}: the port is in use\n`,
+  );
   assert.equal(code, 1);
 });
 

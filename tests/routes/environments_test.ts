@@ -4,17 +4,17 @@
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import { createEnvironment } from "../../shared/environments/registry.ts";
+import { PALETTES } from "../../shared/environments/minecraft/textures.ts";
 import { assertProblem, callsOf, resolveAll, withEdge } from "./edge.ts";
 
 /** An edge without a database; `secret` as another replica would have it. */
 async function replica(secret = "secret") {
-  return callsOf(
-    await createApp({
-      ...{ store: null, episodes: null, evaluate: null, version: "0.0.1", secret },
-      environmentIds: () => ["str_build", "relay"],
-      createEnvironment: resolveAll,
-    }),
-  );
+  const app = await createApp({
+    ...{ store: null, episodes: null, evaluate: null, version: "0.0.1", secret },
+    environmentIds: () => ["str_build", "relay"],
+    createEnvironment: resolveAll,
+  });
+  return { app, ...callsOf(app) };
 }
 
 const ICML = { word: "ICML", max_commands: 300 };
@@ -211,6 +211,51 @@ Deno.test("GET of an unknown route is a problem document", async () => {
     404,
     "Cannot find route GET /v1/environment",
   );
+});
+
+Deno.test("a method that a known route does not take is refused with those it takes", async () => {
+  const { app } = await replica();
+  for (
+    const [method, path, allow] of [
+      ["DELETE", "/v1/environments/str_build", "GET"],
+      ["PUT", "/v1/environments/str_build/step", "POST"],
+      ["DELETE", "/v1/runs", "GET"],
+      ["POST", "/health", "GET"],
+      ["POST", "/openapi.json", "GET"],
+    ] as const
+  ) {
+    const response = await app.request(path, {
+      method,
+      headers: { "content-type": "application/json" },
+    });
+    assert.equal(response.headers.get("allow"), allow, path);
+    const answer = { status: response.status, headers: response.headers };
+    assertProblem(
+      { ...answer, json: await response.json() },
+      "method_not_allowed",
+      405,
+      `Cannot ${method} ${path}: it takes ${allow}`,
+    );
+  }
+  const unknown = await app.request("/v1/environments/a/b/c", { method: "DELETE" });
+  assert.equal(unknown.status, 404);
+  await unknown.body?.cancel();
+});
+
+Deno.test("GET /openapi.json shows examples that hold", async () => {
+  const { get } = await replica();
+  const { paths, components } = (await get("/openapi.json")).json;
+  const { rewardRange } = createEnvironment("str_build", {});
+  assert.deepEqual(
+    components.schemas.Environment.properties.reward_range.example,
+    [...rewardRange],
+  );
+  const commands = JSON.stringify({ paths, components }).match(/\/setblock [^"\\]*/g) ?? [];
+  assert.ok(commands.length >= 2);
+  for (const command of commands) {
+    const block = command.split(" ")[4]!;
+    assert.ok(PALETTES[0]!.includes(block), `'${block}' is no block of agent_1`);
+  }
 });
 
 Deno.test("GET /v1/episodes/:id without a database is unavailable", async () => {

@@ -62,6 +62,35 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "deno task serve without a secret says what it means for other edges on its database",
+  ignore: sqldBinary() === null,
+  async fn() {
+    const server = await startSqld();
+    const told = async (db: string, token: string) => {
+      const edge = await startProcess(SCRIPT, ["--port", "0", "--db", db], {
+        env: { COLLM_TOKEN: token },
+      });
+      assert.equal(await edge.end(), 0);
+      return edge.stderr;
+    };
+    try {
+      await inFolder(async (folder) => {
+        const here =
+          "COLLM_SECRET is not set: signed states and agent tokens hold until this process ends";
+        const replicas =
+          ", and other edges on this database refuse them: give all the same COLLM_SECRET";
+        assert.deepEqual(await told(server.url, ""), [here + replicas]);
+        assert.deepEqual(await told(server.url, "t"), [here + replicas]);
+        assert.deepEqual(await told(`file:${folder}/edge.db`, "t"), [here]);
+        assert.deepEqual(await told(`file:${folder}/edge.db`, ""), []);
+      });
+    } finally {
+      await server.stop();
+    }
+  },
+});
+
 Deno.test("deno task serve keeps its episodes in a file, which a second edge cannot open", async () => {
   await inFolder(async (folder) => {
     const db = `file:${folder}/edge.db`;
@@ -102,7 +131,7 @@ Deno.test("deno task serve refuses wrong flags with one sentence", async () => {
       ],
       [
         ["--port", "80000"],
-        "Error: Cannot listen on port '80000': it must be a number from 0 to 65535",
+        "Error: Cannot use --port '80000': expected a whole number from 0 to 65535",
       ],
       [
         ["--port", "0", "--db", "postgres://x"],

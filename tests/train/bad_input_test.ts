@@ -8,6 +8,8 @@ import { finish } from "../support/process.ts";
 
 const SMALL = ["--budget=8", "--set=rollout.episodes_per_batch=4", "--set=evaluation.episodes=2"];
 
+const REMOTE = ["--edge=http://127.0.0.1:1", "--gpu=http://127.0.0.1:1", "--db=http://127.0.0.1:1"];
+
 /** The command fails with exactly one line that matches. */
 async function refused(pattern: RegExp, script: string, ...args: string[]): Promise<void> {
   const { code, stderr, stdout } = await finish(script, ...args);
@@ -58,7 +60,23 @@ for (
     ["addresses that go together", /--edge, --gpu and --db go together/, [
       "--edge=http://127.0.0.1:1",
     ]],
-    ["a budget that is no number", /Cannot read 'many' as a whole number/, ["--budget=many"]],
+    ["a temperature that cannot be drawn with", /'rollout.temperature' with value 0: /, [
+      "--set=rollout.temperature=0",
+    ]],
+    [
+      "a temperature of evaluations that is too small",
+      /'evaluation.temperature' with value 0.0001: expected 0 \(greedy\) or a number from 0.001 to/,
+      ["--set=evaluation.temperature=0.0001"],
+    ],
+    ["an edge that does not answer", /Cannot reach http:\/\/127\.0\.0\.1:1\/health: /, REMOTE],
+    ["an edge that is no address", /Cannot use --edge 'edge:8000': expected an address/, [
+      "--edge=edge:8000",
+    ]],
+    [
+      "a budget that is no number",
+      /Cannot use --budget 'many': expected a whole number of at least 1$/,
+      ["--budget=many"],
+    ],
   ] as const
 ) {
   Deno.test(`train refuses ${name} in one sentence`, () =>
@@ -78,13 +96,50 @@ Deno.test("train refuses truncated weights, naming the file", () =>
     )
   ));
 
-Deno.test("train refuses a run folder in use and leaves that run as it is", () =>
+/** Damages one file after the other of a finished run; each resume names the file. */
+async function damagedFiles(run: string): Promise<void> {
+  const manifest = Deno.readTextFileSync(join(run, "manifest.json"));
+  const damages: [string, string | ((text: string) => string), RegExp][] = [
+    ["config.json", "{}", /config\.json': 'environment' is missing$/],
+    [
+      "config.json",
+      (text) => text.replace(/"seed": \d+/, '"seed": "x"'),
+      /config\.json': 'seed' is/,
+    ],
+    ["manifest.json", "{}", /manifest\.json': 'iteration' is missing, expected/],
+    ["manifest.json", manifest.slice(0, 40), /manifest\.json': it is not valid JSON$/],
+    ["before.json", (text) => text.slice(0, 100), /before\.json': it is not valid JSON$/],
+    ["before.json", "{}", /before\.json': 'played' is missing, expected a list$/],
+    ["metrics.jsonl", "{\n", /metrics\.jsonl': line 1 holds no JSON object$/],
+    ["metrics.jsonl", "", /metrics\.jsonl has 0 of 2 rows$/],
+    ["timings.jsonl", "null\n", /timings\.jsonl': line 1 holds no JSON object$/],
+  ];
+  for (const [name, damage, sentence] of damages) {
+    const path = join(run, name);
+    const whole = Deno.readTextFileSync(path);
+    writeFileSync(path, typeof damage === "string" ? damage : damage(whole));
+    await refused(sentence, "train/main.ts", "--resume", run);
+    writeFileSync(path, whole);
+  }
+  const team = join(run, "checkpoints", "final");
+  for (
+    const [text, sentence] of [["{", /not valid JSON/], ["{}", /'environment' is missing/]] as const
+  ) {
+    writeFileSync(join(team, "team.json"), text);
+    await refused(sentence, "train/evaluate.ts", "--checkpoint", team);
+  }
+}
+
+Deno.test("train refuses a run folder in use or damaged and leaves that run as it is", () =>
   inFolder(async (folder) => {
     const run = join(folder, "run");
     const first = await finish("train/main.ts", ...SMALL, `--out=${run}`);
     assert.equal(first.code, 0, first.stderr);
     const result = Deno.readTextFileSync(join(run, "result.json"));
     await refused(/it holds a run already/, "train/main.ts", ...SMALL, `--out=${run}`);
+    assert.equal(Deno.readTextFileSync(join(run, "result.json")), result);
+
+    await damagedFiles(run);
     assert.equal(Deno.readTextFileSync(join(run, "result.json")), result);
 
     writeFileSync(
@@ -104,30 +159,97 @@ Deno.test("train and pretrain leave folders alone that hold other files", () =>
     assert.equal(Deno.readTextFileSync(kept), "mine");
   }));
 
-Deno.test("train on a full disk says so and leaves no half checkpoint", () =>
+const succeeds = (name: string, ...args: string[]): Promise<boolean> =>
+  new Deno.Command(name, { args, stdout: "null", stderr: "null" }).output()
+    .then(({ success }) => success, () => false);
+const mountDisk = (at: string) => succeeds("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", at);
+
+/** Whether a small disk can be mounted here, which takes rights that not everyone has. */
+async function canMount(): Promise<boolean> {
+  const folder = await Deno.makeTempDir({ prefix: "collm-disk-" });
+  const mounted = await mountDisk(folder) && await succeeds("umount", folder);
+  await Deno.remove(folder);
+  return mounted;
+}
+
+Deno.test({
+  name: "train on a full disk says so and leaves no half checkpoint",
+  ignore: !await canMount(),
+  fn: () =>
+    inFolder(async (folder) => {
+      const disk = join(folder, "disk");
+      mkdirSync(disk);
+      assert.ok(await mountDisk(disk));
+      try {
+        await refused(
+          /no space left on the device|disk is full/i,
+          "train/main.ts",
+          ...SMALL,
+          `--out=${disk}/run`,
+        );
+        assert.equal(existsSync(join(disk, "run", "manifest.json")), false);
+      } finally {
+        await succeeds("umount", disk);
+      }
+    }),
+});
+
+Deno.test("train refuses an edge whose episodes are not on the database server", () =>
   inFolder(async (folder) => {
-    const disk = join(folder, "disk");
-    mkdirSync(disk);
-    const mount = (...args: string[]) =>
-      new Deno.Command(args[0]!, { args: args.slice(1) }).output();
-    const mounted = await mount("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", disk)
-      .then((o) => o.success, () => false);
-    if (!mounted) {
-      console.log("skipped: no right to mount a small disk");
-      return;
-    }
+    const health = { status: "ok", version: "0.1.0", store: "file", evaluations: true };
+    const edge = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, ({ url }) => {
+      return new URL(url).pathname === "/health" ? Response.json(health) : new Response("no");
+    });
+    const run = join(folder, "run");
+    const address = (path: string) => `--edge=http://127.0.0.1:${edge.addr.port}${path}`;
+    const others = [...REMOTE.slice(1), `--out=${run}`];
     try {
       await refused(
-        /no space left on the device|disk is full/i,
+        /Cannot train with edge '.*': its episodes are not on the database server of --db$/,
         "train/main.ts",
-        ...SMALL,
-        `--out=${disk}/run`,
+        address("/"),
+        ...others,
       );
-      assert.equal(existsSync(join(disk, "run", "manifest.json")), false);
+      await refused(/\/elsewhere\/health/, "train/main.ts", address("/elsewhere"), ...others);
+      assert.equal(existsSync(run), false);
     } finally {
-      await mount("umount", disk);
+      await edge.shutdown();
     }
   }));
+
+for (
+  const [script, flag, sentence] of [
+    ["train/evaluate.ts", "--batch=0", /Cannot use --batch '0': expected a whole number from 1/],
+    ["train/evaluate.ts", "--seed=abc", /Cannot use --seed 'abc': expected a whole number from 0/],
+    [
+      "train/evaluate.ts",
+      "--episodes=2.5",
+      /Cannot use --episodes '2\.5': expected a whole number/,
+    ],
+    [
+      "train/pretrain/main.ts",
+      "--steps=0",
+      /Cannot use --steps '0': expected a whole number from 1/,
+    ],
+    [
+      "train/pretrain/main.ts",
+      "--seed=-1",
+      /Cannot use --seed '-1': expected a whole number from 0/,
+    ],
+  ] as const
+) {
+  Deno.test(`${script} refuses ${flag} in one sentence`, () =>
+    inFolder((folder) =>
+      refused(
+        sentence,
+        script,
+        ...script === "train/evaluate.ts"
+          ? ["--checkpoint=models/collm-tiny"]
+          : [`--out=${join(folder, "policy")}`],
+        flag,
+      )
+    ));
+}
 
 Deno.test("evaluate refuses what is no checkpoint, and truncated weights", () =>
   inFolder(async (folder) => {
