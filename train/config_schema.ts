@@ -64,6 +64,8 @@ const rollout = z.strictObject({
   temperature: z.number().min(LEAST_TEMPERATURE).max(MOST_TEMPERATURE).default(1),
   /** Most tokens of one completion. */
   max_tokens: count(1).default(40),
+  /** Seconds after which an episode that hosts elsewhere have not finished counts as failed. */
+  deadline_s: positive.max(1e6).default(600),
 });
 
 const budget = z.strictObject({

@@ -59,10 +59,10 @@ export async function evaluate(
   run: string | null,
   options: EvaluationOptions,
   policyOf?: (agent: string) => string,
-  onProgress?: (done: number) => void,
+  onProgress?: (done: number, tokens: number) => void,
 ): Promise<Evaluation> {
   const { environment, episodes } = roles;
-  const size = splitSize(environment, options.split) ?? options.episodes;
+  const size = splitSize(environment, options.split);
   const specs = Array.from({ length: options.episodes }, (_, i): EpisodeSpec => {
     const { id: item_id, task } = environment.item(options.split, i % size);
     const seed = seedOf("evaluate", options.seed, item_id, Math.floor(i / size));
@@ -82,13 +82,14 @@ export async function evaluate(
     };
   });
   const played: Played[] = [];
+  let tokens = 0;
   const batch = options.batch ?? EPISODES_AT_ONCE;
   for (let at = 0; at < specs.length; at += batch) {
     const part = specs.slice(at, at + batch);
     await episodes.openEpisodes(part);
     const ids = part.map((spec) => spec.id);
     for (let turn = 0; turn < environment.turns; turn++) {
-      await actForAll(roles, ids, options, policyOf);
+      tokens += await actForAll(roles, ids, options, policyOf);
     }
     const ended = new Map((await episodes.transcripts(ids)).map((t) => [t.id, t]));
     for (const { id, item_id, task } of part) {
@@ -105,7 +106,7 @@ export async function evaluate(
         ),
       });
     }
-    onProgress?.(at + part.length);
+    onProgress?.(at + part.length, tokens);
   }
   if (played.length === 0) {
     throw new CollmError("unavailable", "Cannot evaluate: every episode failed");
@@ -154,8 +155,9 @@ export function swappedReturn(
   return returns.length ? mean(returns) : null;
 }
 
-function splitSize(environment: Environment, name: string): number | null {
+/** Items of a split before they repeat; infinite where they are drawn without end. */
+export function splitSize(environment: Environment, name: string): number {
   const split = environment.splits().find((s) => s.name === name);
-  if (split) return split.size;
-  throw new CollmError("not_found", `Cannot evaluate: no split '${name}' of '${environment.id}'`);
+  if (split) return split.size ?? Infinity;
+  throw new CollmError("not_found", `Cannot play: no split '${name}' of '${environment.id}'`);
 }

@@ -6,7 +6,7 @@
 import type { Batch, Plan } from "../shared/algorithms/algorithm.ts";
 import { mean } from "../shared/algorithms/moments.ts";
 import type { UpdateResult } from "../gpu-node/verbs.ts";
-import { criticHandle, type Roles } from "./roles.ts";
+import { criticName, type Roles } from "./roles.ts";
 import { learningRateFactor } from "./schedule.ts";
 
 /** Applies one batch; returns its statistics. */
@@ -15,7 +15,7 @@ export async function learn(
   batch: Batch,
   progress: { iteration: number; spent: number },
 ): Promise<Record<string, number>> {
-  const { algorithm, config, node, tokenizer } = roles;
+  const { algorithm, config, node, tokenizer, handle } = roles;
   const states = algorithm.states(batch).map(({ critic, text }) => ({
     critic,
     tokens: tokenizer.encode(text, { addSpecialTokens: true }),
@@ -34,7 +34,7 @@ export async function learn(
   for (const { agent, sequences } of plan.policies) {
     if (sequences.length === 0) continue;
     const result = await node.update({
-      policy: agent,
+      policy: handle(agent),
       seq: progress.iteration,
       loss: "policy_gradient",
       batch: sequences,
@@ -45,9 +45,9 @@ export async function learn(
     results.set(agent, result);
   }
   for (const [step, { critic, examples }] of plan.critics.entries()) {
-    const handle = criticHandle(critic);
+    const name = criticName(critic);
     const result = await node.update({
-      policy: handle,
+      policy: handle(name),
       seq: progress.iteration * plan.critics.length + step,
       loss: "value_mse",
       batch: examples.map(({ state, target }) => {
@@ -58,21 +58,21 @@ export async function learn(
       max_grad_norm: config.critic.max_grad_norm,
       loss_scale: config.critic.value_loss_coef,
     });
-    results.set(handle, result);
+    results.set(name, result);
   }
   return { ...plan.statistics, ...updateStatistics(results, plan) };
 }
 
 /** Values of all states, one call per critic. */
 async function readValues(
-  { node }: Roles,
+  { node, handle }: Roles,
   states: readonly { critic: string; tokens: number[] }[],
 ): Promise<number[]> {
   const values: number[] = [];
   const byCritic = Map.groupBy(states.keys(), (i) => states[i]!.critic);
   for (const [critic, indices] of byCritic) {
     const read = await node.values(
-      criticHandle(critic),
+      handle(criticName(critic)),
       indices.map((i) => ({ tokens: states[i]!.tokens, read_at: "last" })),
     );
     indices.forEach((i, k) => values[i] = read.values[k]!);
@@ -89,12 +89,12 @@ const tokenScale = (sequences: readonly { tokens: number[]; prompt_length: numbe
 
 function updateStatistics(results: ReadonlyMap<string, UpdateResult>, plan: Plan) {
   const statistics: Record<string, number> = {};
-  for (const [handle, { loss, grad_norm, logprob_mismatch }] of results) {
+  for (const [name, { loss, grad_norm, logprob_mismatch }] of results) {
     if (logprob_mismatch !== undefined) {
-      statistics[`${handle}_logprob_mismatch`] = logprob_mismatch;
+      statistics[`${name}_logprob_mismatch`] = logprob_mismatch;
     }
-    statistics[`${handle}_loss`] = loss;
-    statistics[`${handle}_grad_norm`] = grad_norm;
+    statistics[`${name}_loss`] = loss;
+    statistics[`${name}_grad_norm`] = grad_norm;
   }
   statistics["sequences"] = plan.policies.reduce((n, p) => n + p.sequences.length, 0);
   return statistics;

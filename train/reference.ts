@@ -6,18 +6,21 @@ import type { Batch } from "../shared/algorithms/algorithm.ts";
 import { referenceKl } from "../shared/algorithms/reference_kl.ts";
 import type { Roles } from "./roles.ts";
 
-/** Handle of an agent's frozen reference policy on the GPU node. */
-export const referenceHandle = (agent: string): string => `reference-${agent}`;
+/** Name of an agent's frozen reference policy. */
+export const referenceName = (agent: string): string => `reference-${agent}`;
 
 /** The batch with `reference_kl` on every act; unchanged where no penalty is asked for. */
-export async function withReferenceKl({ config, node }: Roles, batch: Batch): Promise<Batch> {
+export async function withReferenceKl(
+  { config, node, handle }: Roles,
+  batch: Batch,
+): Promise<Batch> {
   if (config.algorithm.reference_kl_coef === 0) return batch;
   const acts = batch.agents.map((_, a) =>
     batch.transcripts.flatMap(({ turns }) => turns.map((turn) => turn.acts[a]!))
   );
   for (const [a, agent] of batch.agents.entries()) {
     const { logprobs } = await node.score(
-      referenceHandle(agent),
+      handle(referenceName(agent)),
       acts[a]!.map(({ prompt, response }) => ({
         tokens: [...prompt, ...response],
         prompt_length: prompt.length,

@@ -14,9 +14,11 @@ import type { Environment } from "../shared/environments/environment.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { seedOf } from "../shared/random.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
+import { hashOf } from "../shared/store/canonical.ts";
 import { createEpisodes, type Episodes } from "../shared/store/episodes.ts";
+import { NAME } from "../shared/wire/gpu.ts";
 import type { RunConfig } from "./config.ts";
-import { referenceHandle } from "./reference.ts";
+import { referenceName } from "./reference.ts";
 
 /** Addresses of roles that run elsewhere. */
 export interface Remote {
@@ -36,22 +38,38 @@ export interface Roles {
   tokenizer: Tokenizer;
   /** Hosts elsewhere act by themselves; here the learner's process acts for them. */
   remote: boolean;
+  /** What the GPU node calls a model of this run; checkpoints and metrics use its name. */
+  handle(name: string): string;
   close(): Promise<void>;
 }
 
-/** Handle of a model on the GPU node: the agent's name, or the critic's with a prefix. */
-export const criticHandle = (critic: string): string => `critic-${critic}`;
+/** Name of a critic's model; a policy's is its agent's name. */
+export const criticName = (critic: string): string => `critic-${critic}`;
 
-/** All models of a run by handle, policies first. */
-export function modelHandles({ environment, algorithm }: Pick<Roles, "environment" | "algorithm">) {
+/** Names of all models of a run, policies first. */
+export function modelNames({ environment, algorithm }: Pick<Roles, "environment" | "algorithm">) {
   return {
     policies: [...environment.agents],
-    critics: criticNames(algorithm, environment.agents).map(criticHandle),
+    critics: criticNames(algorithm, environment.agents).map(criticName),
   };
+}
+
+/** Longest run name that leaves room for the model's. */
+const RUN_IN_HANDLE = 60;
+
+/**
+ * Handles of a run on a GPU node that other runs share: `run.model`. A run name that a handle
+ * cannot hold is replaced by its hash.
+ */
+export function sharedHandles(run: string): Roles["handle"] {
+  const usable = NAME.test(run) && run.length <= RUN_IN_HANDLE;
+  const prefix = usable ? run : `run-${hashOf(run).slice(0, 16)}`;
+  return (name) => `${prefix}.${name}`;
 }
 
 export async function openRoles(
   config: RunConfig,
+  run: string,
   database: string,
   remote?: Remote,
 ): Promise<Roles> {
@@ -72,6 +90,7 @@ export async function openRoles(
     episodes: await createEpisodes(store, createEnvironment),
     tokenizer,
     remote: remote !== undefined,
+    handle: remote ? sharedHandles(run) : (name) => name,
     async close() {
       await node.close();
       await store.close();
@@ -79,27 +98,41 @@ export async function openRoles(
   };
 }
 
-/** Loads every model of the run, from `folders` by handle or else from the configured sources. */
+/** Loads every model of the run, from `folders` by name or else from the configured sources. */
 export async function loadModels(
   roles: Roles,
-  folders: (handle: string) => string | undefined,
+  folders: (name: string) => string | undefined,
 ): Promise<void> {
-  const { config, node } = roles;
-  const { policies, critics } = modelHandles(roles);
-  for (const policy of policies) {
-    await node.load({ policy, source: folders(policy) ?? config.policy.source });
+  const { config, node, handle } = roles;
+  const { policies, critics } = modelNames(roles);
+  for (const name of policies) {
+    await node.load({ policy: handle(name), source: folders(name) ?? config.policy.source });
   }
   if (config.algorithm.reference_kl_coef > 0) {
-    for (const policy of policies) {
-      await node.load({ policy: referenceHandle(policy), source: config.policy.source });
+    for (const name of policies) {
+      await node.load({ policy: handle(referenceName(name)), source: config.policy.source });
     }
   }
-  for (const critic of critics) {
+  for (const name of critics) {
     await node.load({
-      policy: critic,
-      source: folders(critic) ?? config.critic.source ?? config.policy.source,
-      value_head: { seed: seedOf(config.seed, critic) },
+      policy: handle(name),
+      source: folders(name) ?? config.critic.source ?? config.policy.source,
+      value_head: { seed: seedOf(config.seed, name) },
     });
+  }
+}
+
+/**
+ * Unloads what only training needs; the policies stay, for whoever wants to play with them. What
+ * fails to unload is the node's matter: the run has ended well.
+ */
+export async function unloadHelpers(roles: Roles): Promise<void> {
+  const { policies, critics } = modelNames(roles);
+  const references = roles.config.algorithm.reference_kl_coef > 0
+    ? policies.map(referenceName)
+    : [];
+  for (const name of [...critics, ...references]) {
+    await roles.node.unload(roles.handle(name)).catch(() => {});
   }
 }
 

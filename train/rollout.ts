@@ -8,16 +8,30 @@ import type { Batch, Transcript } from "../shared/algorithms/algorithm.ts";
 import { firstFreshTurn, pathCount, sourcePath } from "../shared/algorithms/joint_tree.ts";
 import { seedOf } from "../shared/random.ts";
 import type { EpisodeSpec, Transcript as Stored } from "../shared/store/episodes.ts";
+import { awaitEpisodes } from "./await_episodes.ts";
 import type { RunConfig } from "./config.ts";
+import { splitSize } from "./evaluation.ts";
 import { actForAll, type Roles } from "./roles.ts";
 
 export interface Rollout {
   batch: Batch;
   /** Fresh joint actions whose reward was computed. */
   joint_evaluations: number;
+  /** Episodes that ended without a reward, and why the first of them did. */
   failed: number;
+  cause: string | null;
   tokens: number;
   cursor: number;
+}
+
+/** Which items a batch plays, and how it is waited for. */
+export interface RolloutOptions {
+  first: number;
+  count: number;
+  cursor: number;
+  /** Is told now and then what is being waited for. */
+  note: (text: string) => void;
+  note_ms?: number;
 }
 
 /** The tree of joint actions that one item's episodes are the paths of. */
@@ -32,19 +46,27 @@ function stopAbove(options: RunConfig["algorithm"]): number | null {
   return threshold === null ? null : (threshold - reward_shift) / reward_scale;
 }
 
-/** Plays items [first, first + count) of the training split. */
+/**
+ * Plays items [first, first + count) of the training split, which begins again at its end. Where
+ * hosts elsewhere act, episodes that are not finished `rollout.deadline_s` from now fail.
+ */
 export async function rollOut(
   roles: Roles,
   run: string,
   versions: Record<string, string>,
-  { first, count, cursor }: { first: number; count: number; cursor: number },
+  { first, count, cursor, note, note_ms }: RolloutOptions,
 ): Promise<Rollout> {
   const { config, environment, episodes } = roles;
   const shape = treeShape(roles);
   const stop_above = stopAbove(config.algorithm);
+  const size = splitSize(environment, config.environment.split);
+  // None in one process, where nobody can be lost: clock times must not decide numbers.
+  const deadline_at = roles.remote
+    ? Date.now() + Math.round(1000 * config.rollout.deadline_s)
+    : null;
   const specs: EpisodeSpec[] = [];
   for (let i = first; i < first + count; i++) {
-    const { id: item_id, task } = environment.item(config.environment.split, i);
+    const { id: item_id, task } = environment.item(config.environment.split, i % size);
     const seed = (path: number, turn: number) => seedOf(config.seed, "train", i, path, turn);
     for (let path = 0; path < pathCount(shape); path++) {
       specs.push({
@@ -62,7 +84,7 @@ export async function rollOut(
         stop_above,
         purpose: "train",
         policy_versions: versions,
-        deadline_at: null,
+        deadline_at,
       });
     }
   }
@@ -75,11 +97,16 @@ export async function rollOut(
       temperature: config.rollout.temperature,
     };
     for (let turn = 0; turn < environment.turns; turn++) {
-      tokens += await actForAll(roles, ids, sampling);
+      tokens += await actForAll(roles, ids, sampling, roles.handle);
     }
   }
-  const end = await allEnded(roles, run, ids, cursor);
-  const stored = (await episodes.transcripts(ids)).filter((t) => t.status === "finished");
+  const { agents } = environment;
+  const end = await awaitEpisodes(episodes, {
+    ...{ run, ids, agents, cursor, note },
+    ...note_ms !== undefined && { note_ms },
+  });
+  const ended = await episodes.transcripts(ids);
+  const stored = ended.filter((t) => t.status === "finished");
   const transcripts = stored.map((t) => transcriptOf(roles, t, first));
   const joint_evaluations = transcripts.reduce(
     (n, { path, turns }) => n + turns.length - firstFreshTurn(path, shape),
@@ -89,37 +116,10 @@ export async function rollOut(
     batch: { agents: environment.agents, turns: environment.turns, transcripts },
     joint_evaluations,
     failed: ids.length - stored.length,
+    cause: ended.find((t) => t.status === "failed")?.cause ?? null,
     tokens,
     cursor: end,
   };
-}
-
-/** Reads the completion log until every episode of the batch is in it. */
-async function allEnded(
-  { episodes, remote }: Roles,
-  run: string,
-  ids: readonly string[],
-  after: number,
-): Promise<number> {
-  const missing = new Set(ids);
-  let cursor = after;
-  while (missing.size > 0) {
-    const entries = await episodes.completions(run, cursor, 1000);
-    for (const entry of entries) {
-      missing.delete(entry.episode_id);
-      cursor = entry.cursor;
-    }
-    // A repeated batch ended before the crash, behind the cursor that was saved after it.
-    if (entries.length === 0 && missing.size > 0) {
-      for (const e of await episodes.episodes([...missing])) {
-        if (e.status === "finished" || e.status === "failed") missing.delete(e.id);
-      }
-      if (missing.size === 0) break;
-      await episodes.failExpired();
-      if (remote) await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  return cursor;
 }
 
 /** A stored episode as algorithms read it. */

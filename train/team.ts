@@ -6,20 +6,20 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeJsonAtomic } from "../gpu-node/model/files.ts";
 import { CollmError } from "../shared/errors.ts";
-import { modelHandles, type Roles } from "./roles.ts";
+import { modelNames, type Roles } from "./roles.ts";
 import { readChecked, type TeamFile, teamFile } from "./run_files.ts";
 
 export type { TeamFile } from "./run_files.ts";
 
 /** Saves every model of the run under `folder`; with `state` also what training goes on from. */
 export async function saveTeam(
-  { node, environment, algorithm, config }: Roles,
+  { node, environment, algorithm, config, handle }: Roles,
   folder: string,
   options: { state: boolean },
 ): Promise<string[]> {
-  const { policies, critics } = modelHandles({ environment, algorithm });
-  const handles = [...policies, ...critics];
-  for (const handle of handles) await node.save(handle, join(folder, handle), options);
+  const { policies, critics } = modelNames({ environment, algorithm });
+  const names = [...policies, ...critics];
+  for (const name of names) await node.save(handle(name), join(folder, name), options);
   const team: TeamFile = {
     environment: environment.id,
     options: { ...environment.options },
@@ -27,7 +27,7 @@ export async function saveTeam(
     max_tokens: config.rollout.max_tokens,
   };
   writeJsonAtomic(join(folder, "team.json"), team);
-  return handles;
+  return names;
 }
 
 /** The team file of a checkpoint, or null for a plain model folder. */

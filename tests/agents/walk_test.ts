@@ -8,6 +8,8 @@ import { createEnvironment } from "../../shared/environments/registry.ts";
 import { openStore } from "../../shared/store/connect.ts";
 import { createEpisodes } from "../../shared/store/episodes.ts";
 import { listPolicyVersions } from "../../shared/store/runs.ts";
+import { callJson } from "../../shared/wire/call.ts";
+import { runConfig } from "../../train/config_schema.ts";
 import { finish, until } from "../support/process.ts";
 import { type ServerProcess, startProcess } from "../support/server_process.ts";
 import { sqldBinary, startSqld } from "../support/sqld.ts";
@@ -15,6 +17,8 @@ import { sqldBinary, startSqld } from "../support/sqld.ts";
 const RUN = "walk";
 const BUDGET = 96;
 const BATCH = 32;
+const HANDLES = [`${RUN}.agent_1`, `${RUN}.agent_2`];
+const { max_tokens, temperature } = runConfig.parse({}).rollout;
 
 Deno.test({
   name: "deno task train over edge, GPU node, database server and hosts counts every episode once",
@@ -71,12 +75,37 @@ Deno.test({
       assert.equal(ids.length, BUDGET);
       assert.ok(log.every(({ status, purpose }) => status === "finished" && purpose === "train"));
       const versions = await listPolicyVersions(store, RUN);
+      // Handles of this run alone, and the checkpoint of the last version.
+      assert.deepEqual([...new Set(versions.map(({ policy }) => policy))], HANDLES);
+      assert.deepEqual(
+        versions.filter((one) => one.folder !== null).map((one) => one.folder),
+        ["agent_1", "agent_2"].map((agent) => join(result.checkpoint, agent)),
+      );
+      // deno-lint-ignore no-explicit-any -- any answer
+      const get = (url: string): Promise<any> => callJson("GET", url, undefined, {});
+      const loaded: { policy: string }[] = (await get(`${gpu.url}/v1/policies`)).policies;
+      assert.deepEqual(loaded.map(({ policy }) => policy), ["base", ...HANDLES]);
+
+      const { metrics } = await get(`${edge.url}/v1/runs/${RUN}/metrics`);
+      const curve = (name: string) =>
+        metrics.filter((one: { name: string }) => one.name === name)
+          .map(({ step, value }: { step: number; value: number }) => [step, value]);
+      assert.deepEqual(curve("evaluation/return_mean"), [
+        [0, result.base.return_mean],
+        [BUDGET, result.trained.return_mean],
+      ]);
+      const rows = Deno.readTextFileSync(join(folder, RUN, "metrics.jsonl")).trim().split("\n")
+        .map((row) => JSON.parse(row));
+      assert.equal(rows.length, BUDGET / BATCH);
+      for (const name of ["return_mean", "value_loss", "failed_episodes", "agent_1_loss"]) {
+        assert.deepEqual(curve(name), rows.map((row) => [row.joint_evaluations, row[name]]), name);
+      }
       const iterationOf = new Map(versions.map((one) => [one.version, one.iteration]));
       for (const { id, turns } of await episodes.transcripts(ids)) {
         const batch = Math.floor(Number(id.split(".")[1]) / BATCH);
         for (const { action } of turns.flatMap(({ agents }) => Object.values(agents))) {
           assert.equal(iterationOf.get(action!.policy_version!), batch, `${id} is on-policy`);
-          assert.deepEqual(action!.sampling, { max_tokens: 64, temperature: 1 });
+          assert.deepEqual(action!.sampling, { max_tokens, temperature });
         }
       }
     } finally {
