@@ -31,7 +31,7 @@ Deno.test("POST /v1/score gives PyTorch's log-probabilities and the policy versi
       assert.equal(body.logprobs[i].length, row.length);
       row.forEach((x, k) => close(body.logprobs[i][k], x, 1e-4));
     });
-    assert.match(body.policy_version, /^0-[0-9a-f]{16}$/);
+    assert.match(body.policy_version, /^0-[0-9a-f]{24}$/);
   }));
 
 Deno.test("POST /v1/values gives PyTorch's values, read at a position or by default at the last", () =>
