@@ -3,7 +3,9 @@
  * end with the same metrics, results and weights.
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { evaluateCheckpoint } from "../../train/evaluate.ts";
 import { finish, spawnQuietly, until } from "../support/process.ts";
 
 const FLAGS = [
@@ -15,8 +17,18 @@ const FLAGS = [
   "--json",
 ];
 const read = (...path: string[]) => Deno.readTextFileSync(join(...path));
-const weights = (run: string, agent: string) =>
-  Deno.readFileSync(join(run, "checkpoints/final", agent, "model.safetensors"));
+
+/** Every file of the last checkpoint, with its bytes. */
+function checkpoint(run: string): Map<string, Uint8Array> {
+  const root = join(run, "checkpoints", "final");
+  const entries = readdirSync(root, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  return new Map(files.sort().map((file) => [relative(root, file), Deno.readFileSync(file)]));
+}
+
+const equal = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 function sameResult(a: string, b: string) {
   assert.equal(read(a, "metrics.jsonl"), read(b, "metrics.jsonl"));
@@ -25,9 +37,14 @@ function sameResult(a: string, b: string) {
     return rest;
   };
   assert.deepEqual(result(a), result(b));
+  const [one, other] = [checkpoint(a), checkpoint(b)];
+  assert.deepEqual([...one.keys()], [...other.keys()]);
   for (const agent of ["agent_1", "agent_2"]) {
-    assert.deepEqual(weights(a, agent), weights(b, agent));
+    for (const file of ["model.safetensors", "tokenizer.json", "onnx/model.onnx"]) {
+      assert.ok(one.has(`${agent}/${file}`), `${agent}/${file}`);
+    }
   }
+  for (const [file, bytes] of one) assert.ok(equal(bytes, other.get(file)!), `${file} differs`);
 }
 
 for (
@@ -66,6 +83,14 @@ for (
     const resumed = await finish("train/main.ts", "--resume", killed, "--json");
     assert.equal(resumed.code, 0, resumed.stderr);
     sameResult(whole, killed);
+
+    // The resumed checkpoint is whole: it plays, and gives the numbers of the run's end.
+    const { trained } = JSON.parse(read(killed, "result.json"));
+    const again = await evaluateCheckpoint({
+      checkpoint: join(killed, "checkpoints", "final"),
+      episodes: 6,
+    });
+    assert.deepEqual([again.return_mean, again.n], [trained.return_mean, trained.n]);
     await Deno.remove(parent, { recursive: true });
   });
 }
