@@ -10,9 +10,11 @@ import { checkId } from "./episodes/check.ts";
 import { EVALUATION, type EvaluationStatus } from "./lifecycle.ts";
 import { evaluations } from "./schema.ts";
 import type { JsonObject } from "./schema/columns.ts";
-import { ask, insertWhere, transact } from "./sql.ts";
+import { among, ask, insertWhere, transact } from "./sql.ts";
 
 export type Evaluation = typeof evaluations.$inferSelect;
+
+const UNFINISHED: EvaluationStatus[] = ["queued", "running"];
 
 /** What an evaluation can become. */
 export type EvaluationUpdate =
@@ -100,4 +102,35 @@ export async function updateEvaluation(
     (status !== "failed" || row.error === update.error);
   if (!holds) throw new CollmError("conflict", `Cannot ${act}: it is ${row.status}`);
   return row;
+}
+
+/**
+ * Makes an evaluation that its process left the caller's, unless another was faster.
+ * @param left as it was read; whoever touches it first has it
+ */
+export async function takeOverEvaluation(
+  store: Store,
+  left: Pick<Evaluation, "id" | "updated_at">,
+): Promise<boolean> {
+  // Later than what was read in any case: the same time twice would look like nobody's.
+  const updated_at = Math.max(Date.now(), left.updated_at + 1);
+  const taken = await ask(
+    store,
+    store.db.update(evaluations).set({ updated_at }).where(and(
+      eq(evaluations.id, left.id),
+      eq(evaluations.updated_at, left.updated_at),
+      inArray(evaluations.status, UNFINISHED),
+    )).returning({ id: evaluations.id }),
+  );
+  return taken.length > 0;
+}
+
+/** Shows that somebody is at these evaluations; those that have ended stay as they are. */
+export async function touchEvaluations(store: Store, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await ask(
+    store,
+    store.db.update(evaluations).set({ updated_at: Date.now() })
+      .where(and(among(evaluations.id, ids), inArray(evaluations.status, UNFINISHED))),
+  );
 }
