@@ -29,7 +29,11 @@ export interface Program {
 
 export interface Device {
   readonly name: "cpu";
-  compile(graph: Graph): Promise<Program>;
+  /**
+   * `spins`: its threads go on spinning for a while after a run, which makes the many small steps
+   * of sampling faster, and takes the cores from whatever program runs next.
+   */
+  compile(graph: Graph, options?: { spins?: boolean }): Promise<Program>;
   tensor(value: HostTensor): OnnxTensor;
 }
 
@@ -51,7 +55,7 @@ export async function cpuDevice(): Promise<Device> {
   return {
     name: "cpu",
     tensor,
-    async compile(graph) {
+    async compile(graph, options = {}) {
       const session: InferenceSession = await ort.InferenceSession.create(
         await encodeModel(graph),
         {
@@ -63,8 +67,7 @@ export async function cpuDevice(): Promise<Device> {
           enableMemPattern: false,
           graphOptimizationLevel: "all",
           logSeverityLevel: 3,
-          // Work in small blocks that idle threads take: a shared core then delays one block.
-          extra: { "session.dynamic_block_base": "4" },
+          extra: { "session.force_spinning_stop": options.spins ? "0" : "1" },
         },
       );
       return {

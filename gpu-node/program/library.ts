@@ -54,7 +54,10 @@ export class ProgramLibrary {
     return this.#once(
       "sample",
       config,
-      () => this.device.compile(sampleGraph(config, weightsAsInputs(shapes), positionsOf(config))),
+      () =>
+        this.device.compile(sampleGraph(config, weightsAsInputs(shapes), positionsOf(config)), {
+          spins: true,
+        }),
     );
   }
 
