@@ -4,6 +4,7 @@
  */
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
+import { median } from "./shapes.ts";
 import { resolveRelay } from "../tests/support/relay.ts";
 
 export interface StoreBench {
@@ -16,8 +17,6 @@ export interface StoreBench {
   /** The first three together. */
   walk_ms: number;
 }
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Walks `episodes` one-turn episodes `repeats` times; tokens per action as a real policy's. */
 export async function benchStore(

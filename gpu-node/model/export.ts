@@ -10,7 +10,7 @@ import { encodeModel } from "../graph/encode.ts";
 import { Graph } from "../graph/graph.ts";
 import { cast, compare, where } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
-import { concat, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
+import { concat, dimension, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import type { Policy } from "../policy.ts";
@@ -128,8 +128,7 @@ function stepBias(g: Graph, tokens: Tensor, mask: Tensor): Tensor {
   const [batch, time] = tokens.shape as [string, string];
   const total = mask.shape[1]!;
   const int = (n: number) => g.constant(BigInt64Array.of(BigInt(n)), []);
-  const size = (x: Tensor) => g.emit1("Gather", [shapeOf(g, x), int(1)], [], { axis: 0 });
-  const [all, fresh] = [size(mask), size(tokens)];
+  const [all, fresh] = [dimension(g, mask, 1), dimension(g, tokens, 1)];
   const past = g.emit1("Sub", [all, fresh], []);
   const range = (from: Tensor, to: Tensor, dim: string | number) =>
     g.emit1("Range", [from, to, int(1)], [dim], {}, { dtype: "int64" });

@@ -9,7 +9,7 @@
 import { Graph } from "../graph/graph.ts";
 import { cast, compare, sub, where } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
-import { concat, shapeOf } from "../graph/ops/shape.ts";
+import { concat, dimension, shapeOf } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 import { cachedDecoder, type FusedWeights, fuseWeights, type LayerCache } from "../model/cached.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -177,12 +177,6 @@ function promptMasks(g: Graph, tokens: Tensor, pads: Tensor) {
   const visible = g.emit1("Pad", [masked(hiddenKeys), ends], ["batch", 1, 1, "prompt+steps"]);
   return { positions, bias, visible };
 }
-
-/** int64 scalar: run-time size of one dimension. */
-const dimension = (g: Graph, x: Tensor, axis: number): Tensor =>
-  g.emit1("Gather", [shapeOf(g, x), g.constant(BigInt64Array.of(BigInt(axis)), [])], [], {
-    axis: 0,
-  });
 
 /** Row `index` (int64 scalar) of the first axis. */
 const pick = (g: Graph, x: Tensor, index: Tensor, shape: Dim[]): Tensor =>

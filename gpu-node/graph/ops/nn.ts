@@ -7,7 +7,7 @@ import type { Graph } from "../graph.ts";
 import { type Dim, shapeError, type Tensor } from "../tensor.ts";
 import { add, mul, neg, sigmoid, sub } from "./elementwise.ts";
 import { matmul } from "./linear.ts";
-import { reduceSum, reshape, shapeOf, transpose } from "./shape.ts";
+import { dimension, reduceSum, reshape, transpose } from "./shape.ts";
 
 /** Softmax over the last axis. */
 export function softmax(g: Graph, x: Tensor): Tensor {
@@ -143,13 +143,7 @@ export function tokenLogprobs(g: Graph, logits: Tensor, targets: Tensor): Tensor
 /** Causal bias [time, time]: 0 where key ≤ query, −1e9 elsewhere (finite, so rows stay finite). */
 export function causalBias(g: Graph, like: Tensor, axis: number): Tensor {
   const time = like.shape[axis]!;
-  const size = g.emit1(
-    "Gather",
-    [shapeOf(g, like), g.constant(BigInt64Array.of(BigInt(axis)), [])],
-    [],
-    { axis: 0 },
-    { dtype: "int64" },
-  );
+  const size = dimension(g, like, axis);
   const zero = g.constant(BigInt64Array.of(0n), []);
   const one = g.constant(BigInt64Array.of(1n), []);
   const range = g.emit1("Range", [zero, size, one], [time], {}, { dtype: "int64" });

@@ -42,6 +42,12 @@ export function reshapeTo(g: Graph, x: Tensor, vector: Tensor, shape: Shape): Te
   return g.record([x], y, (dy) => [reshapeLike(g, dy, x)]);
 }
 
+/** Run-time size of one dimension, an int64 scalar. */
+export const dimension = (g: Graph, x: Tensor, axis: number): Tensor =>
+  g.emit1("Gather", [shapeOf(g, x), g.constant(BigInt64Array.of(BigInt(axis)), [])], [], {
+    axis: 0,
+  });
+
 /** Run-time shape as an int64 vector. */
 export const shapeOf = (g: Graph, x: Tensor): Tensor =>
   g.emit1("Shape", [x], [x.shape.length], {}, { dtype: "int64" });

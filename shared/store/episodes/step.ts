@@ -4,6 +4,7 @@
  * next one to look), and of several the first is stored.
  */
 import { type SQL, sql } from "../../../deps.ts";
+import { stopsEarly } from "../../algorithms/early_stop.ts";
 import type { Environment, PerAgent, StepResult } from "../../environments/environment.ts";
 import { CollmError } from "../../errors.ts";
 import type { EndStatus } from "../lifecycle.ts";
@@ -89,7 +90,7 @@ function takeStep(environment: Environment, episode: Due, joint: PerAgent<string
     const odd = oddNumber(environment, result);
     if (odd) throw new Error(odd);
     const over = Object.keys(result.observations).length === 0 ||
-      stops(environment, result.rewards, episode.stop_above) ||
+      stopsEarly(environment.agents.map((a) => result.rewards[a]!), episode.stop_above) ||
       environment.agents.every((agent) => result.terminations[agent] || result.truncations[agent]);
     return { episode, result, ended: over ? { status: "finished", cause: null } : null };
   } catch (error) {
@@ -98,12 +99,6 @@ function takeStep(environment: Environment, episode: Due, joint: PerAgent<string
     const cause = `Cannot step environment '${environment.id}' on turn ${episode.turn}: ${why}`;
     return { episode, result: null, ended: { status: "failed", cause } };
   }
-}
-
-/** Whether a turn was good enough to end the episode (strictly above the threshold). */
-function stops({ agents }: Environment, rewards: PerAgent<number>, above: number | null): boolean {
-  const total = agents.reduce((sum, agent) => sum + rewards[agent]!, 0);
-  return above !== null && total / agents.length > above;
 }
 
 /** JSON would turn these into null. */
