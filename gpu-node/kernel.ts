@@ -15,6 +15,7 @@ import { readLogprobs, readValues } from "./run_forward.ts";
 import { runSample } from "./run_sample.ts";
 import { runUpdate } from "./run_update.ts";
 import type {
+  DeviceName,
   GpuNode,
   LoadRequest,
   PolicyInfo,
@@ -40,11 +41,13 @@ export class Kernel implements GpuNode {
   load(request: LoadRequest): Promise<PolicyInfo> {
     const policy = loadPolicy(this.#library.device, request);
     this.#policies.set(request.policy, policy);
-    return Promise.resolve(infoOf(policy));
+    return Promise.resolve(infoOf(policy, this.#library.device.name));
   }
 
   list(): Promise<PolicyInfo[]> {
-    return Promise.resolve([...this.#policies.values()].map(infoOf));
+    return Promise.resolve(
+      [...this.#policies.values()].map((p) => infoOf(p, this.#library.device.name)),
+    );
   }
 
   async sample(request: SampleRequest): Promise<SampleResult> {
@@ -132,7 +135,7 @@ export class Kernel implements GpuNode {
   }
 }
 
-function infoOf(policy: Policy): PolicyInfo {
+function infoOf(policy: Policy, device: DeviceName): PolicyInfo {
   let parameters = 0;
   for (const tensor of policy.parameters.values()) parameters += tensor.size;
   return {
@@ -144,6 +147,9 @@ function infoOf(policy: Policy): PolicyInfo {
     has_value_head: policy.shapes.has("value_head.0.weight"),
     policy_version: policy.version,
     can_learn: true,
+    trainable_parameters: parameters,
+    device,
+    bytes: 4 * parameters * (policy.moments.size ? 3 : 1),
   };
 }
 

@@ -19,8 +19,19 @@ export interface SampleRequest {
   max_tokens: number;
   /** 0 is greedy. */
   temperature: number;
+  /** Nucleus: the most likely tokens whose probabilities reach it; 1 (default) is all. */
+  top_p?: number;
+  /** The most likely tokens; 0 (default) is all. */
+  top_k?: number;
   /** Generation ends after any of these token ids (the token itself is part of the completion). */
   stop_tokens: number[];
+}
+
+export interface SampleOptions {
+  /** Called with the fresh tokens of prompt `row`, in order, while generation goes on. */
+  onTokens?: (row: number, tokens: number[], logprobs: number[]) => void;
+  /** Stops the work; the call then rejects with the signal's reason. */
+  signal?: AbortSignal;
 }
 
 export interface Completion {
@@ -41,17 +52,24 @@ export interface ValueSequence {
   read_at: "last" | number;
 }
 
-export type LossName = "policy_gradient" | "value_mse" | "cross_entropy";
+export type LossName = "policy_gradient" | "ppo_clip" | "value_mse" | "cross_entropy";
 
 /** One sequence of an update batch; which field it needs depends on the loss. */
 export interface UpdateSequence extends Sequence {
   /** policy_gradient: one advantage for the whole response, or one per response token. */
   advantage?: number;
   advantages?: number[];
-  /** Behaviour log-probabilities of the response tokens: their mismatch is reported. */
+  /**
+   * Behaviour log-probabilities of the response tokens: the denominator of ppo_clip's ratio; with
+   * any loss over tokens their mismatch is reported.
+   */
   old_logprobs?: number[];
+  /** Log-probabilities of the response tokens under a reference, for `kl_coef`. */
+  ref_logprobs?: number[];
   /** value_mse: the value target; read at `read_at` (default: last prompt token). */
   target?: number;
+  /** value_mse with `clip`: the value that the target's rollout predicted. */
+  old_value?: number;
   read_at?: "last" | number;
   /** cross_entropy: weight of the sequence (default 1). */
   weight?: number;
@@ -73,6 +91,16 @@ export interface UpdateRequest {
   batch: UpdateSequence[];
   optimizer: AdamWOptions;
   max_grad_norm?: number;
+  /** ppo_clip: ratio range 1 ± clip (default 0.2). value_mse: value range old_value ± clip. */
+  clip?: number;
+  /** ppo_clip: one ratio per token (default), or one per sequence: exp of the mean difference. */
+  ratio?: "token" | "sequence";
+  /** Adds kl_coef · mean over sequences of the tokens' k3 estimates of KL(policy ‖ reference). */
+  kl_coef?: number;
+  /** Padded tokens of one forward and backward run; larger batches accumulate gradients. */
+  tokens_per_run?: number;
+  /** Activation checkpointing: blocks are computed again on the way back instead of kept. */
+  recompute?: boolean;
   /** Multiplies the loss (value_loss_coef 0.6 in the paper's trainers). */
   loss_scale?: number;
   /** false: gradients only, nothing changes. */
@@ -94,33 +122,96 @@ export interface UpdateResult {
   policy_version: string;
   /** Mean |logp − old logp| over response tokens before the step, where old_logprobs were given. */
   logprob_mismatch?: number;
+  /** Fraction of response tokens whose ratio was clipped (ppo_clip). */
+  clip_fraction?: number;
+  /** Fraction of the tokens that ran through the model and were padding. */
+  padding?: number;
   gradients?: Record<string, GradientReport>;
 }
 
+/** A fresh adapter: W + alpha/rank · B·A on the named matrices of every layer. */
+export interface LoraOptions {
+  rank: number;
+  alpha: number;
+  /** Matrices by their last name; default: all seven of a layer. */
+  target_modules?: LoraTarget[];
+  /** Of A's initial values; B starts at 0, so the policy starts as its base. */
+  seed?: number;
+}
+export const LORA_TARGETS = [
+  ...["q_proj", "k_proj", "v_proj", "o_proj"] as const,
+  ...["gate_proj", "up_proj", "down_proj"] as const,
+];
+export type LoraTarget = (typeof LORA_TARGETS)[number];
+
+/** Number format of a frozen policy's weights, as Transformers.js names it. */
+export type FrozenDtype = "fp32" | "fp16" | "q8" | "q4";
+export type DeviceName = "cpu" | "webgpu" | "cuda";
+
 export interface LoadRequest {
   policy: string;
-  /** Folder of a Hugging Face checkpoint. */
+  /** Folder of a Hugging Face checkpoint, of a PEFT adapter or of an ONNX model, or a hub id. */
   source: string;
+  /** Folder or hub id that an adapter in `source` extends; default: what its configuration names. */
+  base?: string;
+  /** Trains a fresh adapter instead of all weights. Policies on one base share its memory. */
+  lora?: LoraOptions;
   /** Adds a fresh value head (seeded) when the checkpoint has none. */
   value_head?: { seed: number };
+  /** Refused when the node runs on another device: one node, one device. */
+  device?: DeviceName;
+  /** Never learns; implied where Transformers.js runs the model (any architecture). */
+  frozen?: boolean;
+  /** Of a model that Transformers.js runs; default fp32. */
+  dtype?: FrozenDtype;
 }
 
 export interface PolicyInfo {
   policy: string;
   source: string;
   architecture: string;
+  /** All weights that it runs with, shared ones included. */
   parameters: number;
+  /** Weights that an update changes; 0 for a frozen policy. */
+  trainable_parameters: number;
   vocab_size: number;
   has_value_head: boolean;
   policy_version: string;
   can_learn: boolean;
+  /** Why it cannot learn. */
+  why_frozen?: string;
+  lora?: { rank: number; alpha: number; target_modules: LoraTarget[] };
+  /** Policies with the same base share its weights and their sample batches. */
+  base?: string;
+  device: DeviceName;
+  /** Bytes of weights and optimizer state that it alone holds. */
+  bytes: number;
+}
+
+/** What a node runs on. */
+export interface NodeHealth {
+  device: DeviceName;
+  /** Operations that ran on the CPU although the device is another, with their number of nodes. */
+  cpu_nodes: Record<string, number>;
+  /** Resident memory of the process, in bytes. */
+  memory_bytes: number;
+}
+
+export interface SaveOptions {
+  /** Also the optimizer's state, so that a reloaded policy goes on exactly where it stood. */
+  state?: boolean;
+  /**
+   * Of a policy with an adapter: `adapter` (default) is a PEFT folder, `merged` a whole model in
+   * which the adapter has become part of the weights.
+   */
+  form?: "adapter" | "merged";
 }
 
 /** The GPU node as its callers see it. */
 export interface GpuNode {
   load(request: LoadRequest): Promise<PolicyInfo>;
   list(): Promise<PolicyInfo[]>;
-  sample(request: SampleRequest): Promise<SampleResult>;
+  sample(request: SampleRequest, options?: SampleOptions): Promise<SampleResult>;
   score(
     policy: string,
     sequences: Sequence[],
@@ -131,7 +222,7 @@ export interface GpuNode {
   ): Promise<{ values: number[]; policy_version: string }>;
   update(request: UpdateRequest): Promise<UpdateResult>;
   /** Writes weights, tokenizer, configuration and (with `state`) optimizer state to a folder. */
-  save(policy: string, folder: string, options?: { state?: boolean }): Promise<void>;
+  save(policy: string, folder: string, options?: SaveOptions): Promise<void>;
   unload(policy: string): Promise<void>;
   close(): Promise<void>;
 }

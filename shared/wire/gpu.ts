@@ -148,6 +148,12 @@ export const updateAnswer = z.object({
   ).exactOptional(),
 });
 
+/** Matrices of a layer that an adapter may change. */
+const LORA_MODULES = [
+  ...["q_proj", "k_proj", "v_proj", "o_proj"] as const,
+  ...["gate_proj", "up_proj", "down_proj"] as const,
+];
+
 export const loadRequest = z.strictObject({
   policy: name,
   /** Name of a model the server was started with, or id of one of its checkpoints. */
@@ -164,6 +170,16 @@ export const policyInfo = z.object({
   has_value_head: z.boolean(),
   policy_version: z.string(),
   can_learn: z.boolean(),
+  why_frozen: z.string().exactOptional(),
+  trainable_parameters: z.int(),
+  lora: z.object({
+    rank: z.int(),
+    alpha: z.number(),
+    target_modules: z.array(z.enum(LORA_MODULES)),
+  }).exactOptional(),
+  base: z.string().exactOptional(),
+  device: z.enum(["cpu", "webgpu", "cuda"]),
+  bytes: z.number(),
 });
 export const policyList = z.object({ policies: z.array(policyInfo) });
 
