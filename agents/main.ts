@@ -3,7 +3,7 @@
  * GPU node for its policy, and a tokenizer folder; it keeps nothing.
  */
 import { loadCommander } from "../deps.ts";
-import { openHttpNode } from "../gpu-node/http_client.ts";
+import { openHttpNode } from "../gpu-node/client/http.ts";
 import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
 import { address, runCommand, temperature, whole } from "../shared/flags.ts";
 import { MOST } from "../shared/wire/observations.ts";

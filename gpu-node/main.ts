@@ -7,9 +7,9 @@ import { CollmError } from "../shared/errors.ts";
 import { port, runCommand } from "../shared/flags.ts";
 import { NAME } from "../shared/wire/gpu.ts";
 import { listen, requireGuard } from "../shared/wire/listen.ts";
-import { createGpuApp } from "./server.ts";
-import { Checkpoints } from "./server_checkpoints.ts";
-import { servePolicies } from "./server_policies.ts";
+import { createGpuApp } from "./server/app.ts";
+import { Checkpoints } from "./server/checkpoints.ts";
+import { servePolicies } from "./server/policies.ts";
 import { openWorkerNode } from "./worker_client.ts";
 
 export interface GpuServerOptions {

@@ -4,7 +4,7 @@
  * runner. Leaves out queueing (evaluation_queue.ts).
  */
 import { isAbsolute, join, normalize } from "node:path";
-import { openHttpNode } from "../gpu-node/http_client.ts";
+import { openHttpNode } from "../gpu-node/client/http.ts";
 import { CollmError } from "../shared/errors.ts";
 import { isLoopback } from "../shared/wire/listen.ts";
 import type { EvaluationRunner } from "./edge.ts";

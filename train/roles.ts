@@ -4,7 +4,7 @@
  * hosts that act in turn); with URLs the same roles are elsewhere and hosts act by themselves.
  */
 import { act } from "../agents/act.ts";
-import { openHttpNode } from "../gpu-node/http_client.ts";
+import { openHttpNode } from "../gpu-node/client/http.ts";
 import { loadTokenizer, type Tokenizer } from "../gpu-node/model/tokenizer.ts";
 import type { GpuNode } from "../gpu-node/verbs.ts";
 import { openWorkerNode } from "../gpu-node/worker_client.ts";

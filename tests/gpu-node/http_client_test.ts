@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
-import { openHttpNode } from "../../gpu-node/http_client.ts";
+import { openHttpNode } from "../../gpu-node/client/http.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
 import type { GpuNode, UpdateRequest } from "../../gpu-node/verbs.ts";

@@ -1,6 +1,6 @@
 /** The GPU server as a process: flags, the address it prints, refusals, draining on SIGTERM. */
 import assert from "node:assert/strict";
-import { openHttpNode } from "../../gpu-node/http_client.ts";
+import { openHttpNode } from "../../gpu-node/client/http.ts";
 import { callJson } from "../../shared/wire/call.ts";
 import { REPOSITORY } from "../support/data.ts";
 import { golden, sequences, TINY } from "./served.ts";

@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
-import { createGpuApp } from "../../gpu-node/server.ts";
-import { Checkpoints } from "../../gpu-node/server_checkpoints.ts";
-import { servePolicies } from "../../gpu-node/server_policies.ts";
+import { createGpuApp } from "../../gpu-node/server/app.ts";
+import { Checkpoints } from "../../gpu-node/server/checkpoints.ts";
+import { servePolicies } from "../../gpu-node/server/policies.ts";
 import type { GpuNode } from "../../gpu-node/verbs.ts";
 import { GOLDEN } from "../support/data.ts";
 

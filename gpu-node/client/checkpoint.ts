@@ -5,14 +5,14 @@
 import { createHash } from "node:crypto";
 import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { CollmError } from "../shared/errors.ts";
-import { callJson, type CallOptions, callServer } from "../shared/wire/call.ts";
-import { checkpointInfo } from "../shared/wire/gpu.ts";
-import { parse } from "../shared/wire/parse.ts";
-import { fromAnswer } from "../shared/wire/problem.ts";
-import { OPTIMIZER_FILE, STATE_FILE } from "./load.ts";
-import { fileError } from "./model/files.ts";
-import { type CheckpointInfo, UPLOADED_FILE } from "./server_checkpoints.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { callJson, type CallOptions, callServer } from "../../shared/wire/call.ts";
+import { checkpointInfo } from "../../shared/wire/gpu.ts";
+import { parse } from "../../shared/wire/parse.ts";
+import { fromAnswer } from "../../shared/wire/problem.ts";
+import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
+import { fileError } from "../model/files.ts";
+import { type CheckpointInfo, UPLOADED_FILE } from "../server/checkpoints.ts";
 
 /** A source with a slash is a folder of this machine; a bare name is the server's. */
 export const isFolder = (source: string): boolean => /[\\/]/.test(source);

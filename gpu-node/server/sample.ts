@@ -3,13 +3,13 @@
  * texts. A stop text is found after sampling, which changes no token before it. What the kernel
  * does not do (top-p, top-k) is refused, never ignored.
  */
-import type { z } from "../deps.ts";
-import { CollmError } from "../shared/errors.ts";
-import { seedOf } from "../shared/random.ts";
-import { MOST_COMPLETIONS, type sampleAnswer, type sampleRequest } from "../shared/wire/gpu.ts";
-import type { Tokenizer } from "./model/tokenizer.ts";
-import type { ServedPolicies } from "./server_policies.ts";
-import type { Completion } from "./verbs.ts";
+import type { z } from "../../deps.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { seedOf } from "../../shared/random.ts";
+import { MOST_COMPLETIONS, type sampleAnswer, type sampleRequest } from "../../shared/wire/gpu.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import type { ServedPolicies } from "./policies.ts";
+import type { Completion } from "../verbs.ts";
 
 export type WireSampleRequest = z.output<typeof sampleRequest>;
 export type WireSampleAnswer = z.output<typeof sampleAnswer>;

@@ -5,11 +5,11 @@
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
-import { CollmError } from "../shared/errors.ts";
-import { NAME, UPLOAD_ID, UPLOAD_LIMIT } from "../shared/wire/gpu.ts";
-import { STATE_FILE } from "./load.ts";
-import { fileError, readJsonObject } from "./model/files.ts";
-import type { GpuNode } from "./verbs.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { NAME, UPLOAD_ID, UPLOAD_LIMIT } from "../../shared/wire/gpu.ts";
+import { STATE_FILE } from "../load.ts";
+import { fileError, readJsonObject } from "../model/files.ts";
+import type { GpuNode } from "../verbs.ts";
 
 export interface CheckpointFile {
   /** Path inside the checkpoint, with forward slashes. */

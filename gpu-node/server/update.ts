@@ -2,8 +2,8 @@
  * What an update from outside must hold before the device sees it: the field its loss reads and
  * positions inside the sequence, since a wrong one would read another sequence's row.
  */
-import { CollmError } from "../shared/errors.ts";
-import type { UpdateRequest } from "./verbs.ts";
+import { CollmError } from "../../shared/errors.ts";
+import type { UpdateRequest } from "../verbs.ts";
 
 /** Throws invalid_request naming the first sequence that does not fit the loss. */
 export function checkUpdate({ policy, loss, batch }: UpdateRequest): void {

@@ -2,14 +2,14 @@
  * OpenAI-compatible endpoints over the verb `sample`: models, completions, chat completions.
  * Token ids, seed and policy version are extra fields. Answers come in one piece.
  */
-import { Hono, type z } from "../deps.ts";
-import { CollmError } from "../shared/errors.ts";
-import { sampleRequest } from "../shared/wire/gpu.ts";
-import { chatRequest, completionRequest } from "../shared/wire/openai.ts";
-import { parse, readBody } from "../shared/wire/parse.ts";
-import type { Tokenizer } from "./model/tokenizer.ts";
-import type { ServedPolicies } from "./server_policies.ts";
-import { sample, type WireSampleRequest } from "./server_sample.ts";
+import { Hono, type z } from "../../deps.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { sampleRequest } from "../../shared/wire/gpu.ts";
+import { chatRequest, completionRequest } from "../../shared/wire/openai.ts";
+import { parse, readBody } from "../../shared/wire/parse.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import type { ServedPolicies } from "./policies.ts";
+import { sample, type WireSampleRequest } from "./sample.ts";
 
 type Drawn = Awaited<ReturnType<typeof sample>>["completions"][number];
 

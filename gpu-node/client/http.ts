@@ -4,7 +4,7 @@
  * come back as the CollmError of the server. Folders stay on this machine: `load` of a path brings
  * its files to the server, `save` fetches what the server saved.
  */
-import type { z } from "../deps.ts";
+import type { z } from "../../deps.ts";
 import {
   policyInfo,
   policyList,
@@ -13,11 +13,11 @@ import {
   scoreAnswer,
   updateAnswer,
   valuesAnswer,
-} from "../shared/wire/gpu.ts";
-import { callJson, type CallOptions } from "../shared/wire/call.ts";
-import { parse } from "../shared/wire/parse.ts";
-import { downloadCheckpoint, isFolder, uploadCheckpoint } from "./http_checkpoint.ts";
-import type { GpuNode } from "./verbs.ts";
+} from "../../shared/wire/gpu.ts";
+import { callJson, type CallOptions } from "../../shared/wire/call.ts";
+import { parse } from "../../shared/wire/parse.ts";
+import { downloadCheckpoint, isFolder, uploadCheckpoint } from "./checkpoint.ts";
+import type { GpuNode } from "../verbs.ts";
 
 /**
  * @param url Address of the server, `http://host:port`

@@ -4,10 +4,10 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CollmError, suggest } from "../shared/errors.ts";
-import type { Checkpoints } from "./server_checkpoints.ts";
-import { loadTokenizer, type Tokenizer } from "./model/tokenizer.ts";
-import type { GpuNode, LoadRequest, PolicyInfo } from "./verbs.ts";
+import { CollmError, suggest } from "../../shared/errors.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
+import type { GpuNode, LoadRequest, PolicyInfo } from "../verbs.ts";
 
 /** What is served: the verbs, with sources as names. */
 export interface ServedPolicies {

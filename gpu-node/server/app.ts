@@ -3,9 +3,9 @@
  * as a problem and disturbs no other. Leaves out the socket (main.ts) and the device's thread
  * (worker.ts): this thread never runs a model.
  */
-import { bodyLimit, type Context, Hono } from "../deps.ts";
-import { CollmError } from "../shared/errors.ts";
-import { requireBearer } from "../shared/wire/bearer.ts";
+import { bodyLimit, type Context, Hono } from "../../deps.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { requireBearer } from "../../shared/wire/bearer.ts";
 import {
   BODY_LIMIT,
   loadRequest,
@@ -14,14 +14,14 @@ import {
   scoreRequest,
   updateRequest,
   valuesRequest,
-} from "../shared/wire/gpu.ts";
-import { readBody } from "../shared/wire/parse.ts";
-import { problemResponse, toCollmError, toProblem } from "../shared/wire/problem.ts";
-import type { Checkpoints } from "./server_checkpoints.ts";
-import { isOpenAiPath, openAiRoutes } from "./server_openai.ts";
-import type { ServedPolicies } from "./server_policies.ts";
-import { sample } from "./server_sample.ts";
-import { checkUpdate } from "./server_update.ts";
+} from "../../shared/wire/gpu.ts";
+import { readBody } from "../../shared/wire/parse.ts";
+import { problemResponse, toCollmError, toProblem } from "../../shared/wire/problem.ts";
+import type { Checkpoints } from "./checkpoints.ts";
+import { isOpenAiPath, openAiRoutes } from "./openai.ts";
+import type { ServedPolicies } from "./policies.ts";
+import { sample } from "./sample.ts";
+import { checkUpdate } from "./update.ts";
 
 export interface GpuAppOptions {
   policies: ServedPolicies;
