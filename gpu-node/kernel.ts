@@ -3,10 +3,11 @@
  * Blind to environments, agents and algorithms. Requests are taken one after the other
  * (worker.ts); a failing one leaves every policy as it was.
  */
+import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
 import type { Device } from "./device.ts";
-import { loadPolicy } from "./load.ts";
+import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
 import type { Policy } from "./policy.ts";
 import { promptBucket } from "./program/batch.ts";
@@ -21,6 +22,7 @@ import type {
   PolicyInfo,
   SampleRequest,
   SampleResult,
+  SaveOptions,
   Sequence,
   UpdateRequest,
   UpdateResult,
@@ -32,16 +34,19 @@ const ANSWERS_KEPT = 64;
 
 export class Kernel implements GpuNode {
   readonly #policies = new Map<string, Policy>();
+  readonly #bases: Bases = new Map();
   readonly #library: ProgramLibrary;
 
   constructor(device: Device) {
     this.#library = new ProgramLibrary(device);
   }
 
-  load(request: LoadRequest): Promise<PolicyInfo> {
-    const policy = loadPolicy(this.#library.device, request);
+  // deno-lint-ignore require-await -- what is wrong with a folder rejects
+  async load(request: LoadRequest): Promise<PolicyInfo> {
+    const policy = loadPolicy(this.#library.device, request, this.#bases);
     this.#policies.set(request.policy, policy);
-    return Promise.resolve(infoOf(policy, this.#library.device.name));
+    this.#forgetBases();
+    return infoOf(policy, this.#library.device.name);
   }
 
   list(): Promise<PolicyInfo[]> {
@@ -112,19 +117,27 @@ export class Kernel implements GpuNode {
     return result;
   }
 
-  save(name: string, folder: string, options: { state?: boolean } = {}): Promise<void> {
+  save(name: string, folder: string, options: SaveOptions = {}): Promise<void> {
     return writeCheckpoint(this.#get(name), folder, options);
   }
 
   unload(name: string): Promise<void> {
     this.#get(name);
     this.#policies.delete(name);
+    this.#forgetBases();
     return Promise.resolve();
   }
 
   close(): Promise<void> {
     this.#policies.clear();
+    this.#bases.clear();
     return Promise.resolve();
+  }
+
+  /** A base lives as long as a policy stands on it. */
+  #forgetBases(): void {
+    const used = new Set([...this.#policies.values()].map((policy) => policy.base));
+    for (const [source, base] of this.#bases) if (!used.has(base)) this.#bases.delete(source);
   }
 
   #get(name: string): Policy {
@@ -135,40 +148,47 @@ export class Kernel implements GpuNode {
   }
 }
 
+const sizeOf = (parameters: ReadonlyMap<string, OnnxTensor> = new Map()): number =>
+  [...parameters.values()].reduce((sum, tensor) => sum + tensor.size, 0);
+
 function infoOf(policy: Policy, device: DeviceName): PolicyInfo {
-  let parameters = 0;
-  for (const tensor of policy.parameters.values()) parameters += tensor.size;
+  const { spec, base } = policy;
+  const own = sizeOf(policy.parameters);
   return {
     policy: policy.name,
     source: policy.source,
-    architecture: policy.config.architecture,
-    parameters,
-    vocab_size: policy.config.vocabSize,
-    has_value_head: policy.shapes.has("value_head.0.weight"),
+    architecture: spec.config.architecture,
+    parameters: own + sizeOf(base?.parameters),
+    trainable_parameters: own,
+    vocab_size: spec.config.vocabSize,
+    has_value_head: spec.shapes.has("value_head.0.weight"),
     policy_version: policy.version,
     can_learn: true,
-    trainable_parameters: parameters,
+    ...spec.lora && { lora: spec.lora },
+    ...base && { base: base.version },
     device,
-    bytes: 4 * parameters * (policy.moments.size ? 3 : 1),
+    bytes: 4 * (own + sizeOf(policy.moments) + sizeOf(policy.spare)),
   };
 }
 
 function checkLength(policy: Policy, deed: string, length: number): void {
-  if (length <= policy.config.maxPositions) return;
+  if (length <= policy.spec.config.maxPositions) return;
   throw new CollmError(
     "invalid_request",
     `Cannot ${deed} policy '${policy.name}': ${length} tokens exceed its ` +
-      `${policy.config.maxPositions} positions`,
+      `${policy.spec.config.maxPositions} positions`,
   );
 }
 
 function checkTokens(policy: Policy, deed: string, tokens: readonly number[]): void {
-  const bad = tokens.find((t) => !Number.isInteger(t) || t < 0 || t >= policy.config.vocabSize);
+  const bad = tokens.find((t) =>
+    !Number.isInteger(t) || t < 0 || t >= policy.spec.config.vocabSize
+  );
   if (bad === undefined) return;
   throw new CollmError(
     "invalid_request",
     `Cannot ${deed} policy '${policy.name}': token ${bad} is outside its vocabulary of ` +
-      `${policy.config.vocabSize}`,
+      `${policy.spec.config.vocabSize}`,
   );
 }
 
@@ -202,7 +222,7 @@ function checkPrompts(policy: Policy, request: SampleRequest): void {
 }
 
 function requireValueHead(policy: Policy, deed: string): void {
-  if (policy.shapes.has("value_head.0.weight")) return;
+  if (policy.spec.shapes.has("value_head.0.weight")) return;
   throw new CollmError(
     "invalid_request",
     `Cannot ${deed} policy '${policy.name}': it has no value head`,

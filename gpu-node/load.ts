@@ -1,23 +1,35 @@
 /**
- * Loads a policy from a checkpoint folder: configuration, weights, value head, and the optimizer
- * state that save.ts wrote beside them, so that a reloaded policy goes on exactly where it stood.
+ * Loads a policy: a checkpoint folder whose weights all learn, a checkpoint with a fresh adapter,
+ * or a PEFT folder on its base; the value head, and the optimizer state that model/export.ts wrote
+ * beside them, so that a reloaded policy goes on exactly where it stood.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import type { OnnxTensor } from "../deps.ts";
+import { CollmError } from "../shared/errors.ts";
 import { seedOf, uniforms } from "../shared/random.ts";
 import type { Device } from "./device.ts";
 import { readCheckpointTensors } from "./model/checkpoint.ts";
-import { readModelConfig } from "./model/config.ts";
+import { type ModelConfig, readModelConfig } from "./model/config.ts";
 import { normal } from "./model/initialize.ts";
+import {
+  adapterShapes,
+  freshAdapter,
+  isAdapterFolder,
+  readAdapter,
+  readAdapterConfig,
+  sortTargets,
+} from "./model/lora.ts";
 import {
   checkTensors,
   modelTensorShapes,
   readValueHead,
   valueHeadShapes,
 } from "./model/parameters.ts";
-import { readSafetensors } from "./model/safetensors.ts";
-import { type Policy, versionOf } from "./policy.ts";
-import type { LoadRequest } from "./verbs.ts";
+import { readSafetensors, type TensorData } from "./model/safetensors.ts";
+import { type LoraSpec, modelSpec } from "./model/spec.ts";
+import { type Base, type Policy, versionOf } from "./policy.ts";
+import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
 
 /** Files beside the weights that a checkpoint takes along unchanged. */
 const TOKENIZER_FILES = [
@@ -30,44 +42,122 @@ const TOKENIZER_FILES = [
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 export const STATE_FILE = "training_state.json";
 
+/** Bases in use by their folder: read once, however many policies stand on them. */
+export type Bases = Map<string, Base>;
+
+type Weights = ReadonlyMap<string, TensorData>;
+
 /** Throws CollmError naming file and tensor when the folder does not hold a usable checkpoint. */
-export function loadPolicy(device: Device, request: LoadRequest): Policy {
+export function loadPolicy(device: Device, request: LoadRequest, bases: Bases): Policy {
   const { source } = request;
-  const config = readModelConfig(source);
-  const weights = checkTensors(config, readCheckpointTensors(source), `'${source}'`);
-  const shapes = new Map(modelTensorShapes(config));
-  const parameters = new Map(
-    [...weights].map(([name, t]) => [name, device.tensor({ data: t.data, dims: t.shape })]),
-  );
-  const head = readValueHead(source, config);
+  const adapter = adapterOf(request);
+  const folder = adapter?.base ?? source;
+  const config = readModelConfig(folder);
+  const shapes = new Map<string, readonly number[]>(modelTensorShapes(config));
+  const upload = (weights: Weights) =>
+    new Map(
+      [...weights].map(([name, t]) => [name, device.tensor({ data: t.data, dims: t.shape })]),
+    );
+
+  let base: Base | null = null;
+  let own: Map<string, OnnxTensor>;
+  if (adapter) {
+    base = loadBase(bases, folder, () => upload(readModel(config, folder)));
+    const form = adapterShapes(shapes, adapter.lora);
+    const values = adapter.fresh === null
+      ? readAdapter(source, form)
+      : freshAdapter(form, adapter.fresh);
+    for (const [name, shape] of form) shapes.set(name, shape);
+    own = upload(values);
+  } else {
+    own = upload(readModel(config, source));
+  }
+  const head = readValueHead(source, config) ?? readValueHead(folder, config);
   if (head || request.value_head) {
     for (const [name, shape] of valueHeadShapes(config)) {
       const data = head?.get(name)?.data ?? freshHead(name, shape, request.value_head!.seed);
       shapes.set(name, shape);
-      parameters.set(name, device.tensor({ data, dims: shape }));
+      own.set(name, device.tensor({ data, dims: shape }));
     }
   }
-  const moments = new Map<string, ReturnType<Device["tensor"]>>();
-  let step = 0;
-  if (existsSync(join(source, STATE_FILE))) {
-    step = (JSON.parse(readFileSync(join(source, STATE_FILE), "utf8")) as { step: number }).step;
-    for (const [name, t] of readSafetensors(join(source, OPTIMIZER_FILE)).tensors) {
-      moments.set(name, device.tensor({ data: t.data, dims: t.shape }));
-    }
-  }
+  const { step, moments } = readState(source);
   return {
     name: request.policy,
     source,
-    config,
-    files: tokenizerFiles(source),
-    shapes,
-    parameters,
-    moments,
+    spec: modelSpec(config, shapes, adapter?.lora ?? null),
+    base,
+    files: new Map([...tokenizerFiles(folder), ...tokenizerFiles(source)]),
+    parameters: own,
+    moments: upload(moments),
     spare: new Map(),
     step,
-    version: versionOf(step, parameters),
+    version: versionOf(step, own, base?.version),
     answered: new Map(),
   };
+}
+
+/** The adapter that a request asks for, with its base; null when all weights are to learn. */
+function adapterOf(
+  { policy, source, base, lora }: LoadRequest,
+): { lora: LoraSpec; base: string; fresh: number | null } | null {
+  if (isAdapterFolder(source)) {
+    if (lora) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot load policy '${policy}': '${source}' is an adapter already, lora asks for another`,
+      );
+    }
+    const { spec, base: named } = readAdapterConfig(source);
+    const folder = base ?? named;
+    if (folder === null || !existsSync(folder)) {
+      throw new CollmError(
+        "not_found",
+        `Cannot load policy '${policy}': the base '${folder}' of adapter '${source}' is not here`,
+      );
+    }
+    return { lora: spec, base: folder, fresh: null };
+  }
+  if (base !== undefined) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load policy '${policy}': base is '${base}' but '${source}' is no adapter`,
+    );
+  }
+  if (!lora) return null;
+  const { rank, alpha, target_modules = LORA_TARGETS, seed = 0 } = lora;
+  if (!Number.isSafeInteger(rank) || rank < 1 || !(alpha > 0) || target_modules.length === 0) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load policy '${policy}': lora has rank ${rank}, alpha ${alpha} and ` +
+        `${target_modules.length} target modules`,
+    );
+  }
+  return {
+    lora: { rank, alpha, target_modules: sortTargets(target_modules) },
+    base: source,
+    fresh: seed,
+  };
+}
+
+function loadBase(bases: Bases, folder: string, read: () => Map<string, OnnxTensor>): Base {
+  const source = resolve(folder);
+  const known = bases.get(source);
+  if (known) return known;
+  const parameters = read();
+  const base = { source, version: versionOf(0, parameters), parameters };
+  bases.set(source, base);
+  return base;
+}
+
+const readModel = (config: ModelConfig, folder: string): Weights =>
+  checkTensors(config, readCheckpointTensors(folder), `'${folder}'`);
+
+/** Optimizer steps taken and Adam moments, from where they were saved. */
+function readState(folder: string): { step: number; moments: Weights } {
+  const path = join(folder, STATE_FILE);
+  if (!existsSync(path)) return { step: 0, moments: new Map() };
+  const { step } = JSON.parse(readFileSync(path, "utf8")) as { step: number };
+  return { step, moments: readSafetensors(join(folder, OPTIMIZER_FILE)).tensors };
 }
 
 /** Read at once: the source may be a checkpoint that is gone when the policy is saved. */

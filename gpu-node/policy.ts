@@ -3,18 +3,26 @@
  * of all parameter bits, so that equal weights are the same version on every host.
  */
 import type { OnnxTensor } from "../deps.ts";
-import type { ModelConfig } from "./model/config.ts";
-import type { Shapes } from "./program/forward.ts";
+import type { ModelSpec } from "./model/spec.ts";
 import type { UpdateResult } from "./verbs.ts";
+
+/** Weights that the policies with an adapter on them share. Nothing changes them. */
+export interface Base {
+  /** Folder they were read from, and what a saved adapter names as its base. */
+  source: string;
+  version: string;
+  parameters: ReadonlyMap<string, OnnxTensor>;
+}
 
 export interface Policy {
   name: string;
   source: string;
-  config: ModelConfig;
+  spec: ModelSpec;
+  /** null: all weights are its own. */
+  base: Base | null;
   /** Tokenizer files of its source by name: they go out with every checkpoint. */
   files: Map<string, Uint8Array>;
-  /** Shapes of all parameters, value head included where there is one. */
-  shapes: Shapes;
+  /** Its own parameters, those that updates change. */
   parameters: Map<string, OnnxTensor>;
   /** Adam moments by `adam.m.<name>` and `adam.v.<name>`; empty before the first update. */
   moments: Map<string, OnnxTensor>;
@@ -30,6 +38,10 @@ export interface Policy {
   answered: Map<number, { payload: string; result: UpdateResult }>;
 }
 
+/** All parameters that a program of the policy may ask for. */
+export const weightsOf = ({ base, parameters }: Policy): Record<string, OnnxTensor> =>
+  Object.fromEntries([...base?.parameters ?? [], ...parameters]);
+
 /** Primes of the mixing below. */
 const [P1, P2] = [0x9e3779b1 | 0, 0x85ebca77 | 0];
 
@@ -40,11 +52,16 @@ const mix = (lane: number, word: number): number => {
 };
 
 /**
- * `step-hash` of the parameters' bits in name order. Four interleaved lanes, because it runs after
+ * `step-hash` of the parameters' bits in name order, and of the version of the base under them. Four interleaved lanes, because it runs after
  * every update; it tells versions apart and guards against nobody.
  */
-export function versionOf(step: number, parameters: ReadonlyMap<string, OnnxTensor>): string {
+export function versionOf(
+  step: number,
+  parameters: ReadonlyMap<string, OnnxTensor>,
+  base = "",
+): string {
   let [a, b, c, d] = [1, 2, 3, 4];
+  for (const letter of new TextEncoder().encode(base)) a = mix(a, letter);
   for (const name of [...parameters.keys()].sort()) {
     const data = parameters.get(name)!.data as Float32Array;
     const bits = new Int32Array(data.buffer, data.byteOffset, data.length);

@@ -1,5 +1,5 @@
 /** The verbs that read: log-probabilities and values, in micro-batches of similar length. */
-import type { Policy } from "./policy.ts";
+import { type Policy, weightsOf } from "./policy.ts";
 import { microBatches, responseRows, rightPadded, valueRows } from "./program/batch.ts";
 import type { ProgramLibrary } from "./program/library.ts";
 import type { Sequence, ValueSequence } from "./verbs.ts";
@@ -13,7 +13,7 @@ export async function readLogprobs(
   policy: Policy,
   sequences: readonly Sequence[],
 ): Promise<number[][]> {
-  const program = await library.score(policy.config, policy.shapes);
+  const program = await library.score(policy.spec);
   const result: number[][] = sequences.map(() => []);
   for (const group of microBatches(sequences.map((s) => s.tokens.length), TOKENS_PER_RUN)) {
     const batch = group.map((i) => sequences[i]!);
@@ -22,7 +22,7 @@ export async function readLogprobs(
     if (rows.length === 0) continue;
     const dims = [rows.length];
     const output = await program.run({
-      ...Object.fromEntries(policy.parameters),
+      ...weightsOf(policy),
       tokens,
       rows: { data: rows, dims },
       targets: { data: targets, dims },
@@ -43,14 +43,14 @@ export async function readValues(
   policy: Policy,
   sequences: readonly ValueSequence[],
 ): Promise<number[]> {
-  const program = await library.value(policy.config, policy.shapes);
+  const program = await library.value(policy.spec);
   const result: number[] = sequences.map(() => 0);
   for (const group of microBatches(sequences.map((s) => s.tokens.length), TOKENS_PER_RUN)) {
     const batch = group.map((i) => sequences[i]!);
     const tokens = rightPadded(batch.map((s) => s.tokens));
     const rows = valueRows(batch, tokens.dims[1]!);
     const output = await program.run({
-      ...Object.fromEntries(policy.parameters),
+      ...weightsOf(policy),
       tokens,
       rows: { data: rows, dims: [rows.length] },
     });

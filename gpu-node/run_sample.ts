@@ -2,7 +2,7 @@
  * The verb `sample`: prompts in buckets of equal padded width, one Loop run per bucket.
  * Rows never influence each other, so a completion depends on its prompt and seed alone.
  */
-import type { Policy } from "./policy.ts";
+import { type Policy, weightsOf } from "./policy.ts";
 import { leftPadded, promptBucket, uniformMatrix } from "./program/batch.ts";
 import type { ProgramLibrary } from "./program/library.ts";
 import type { Completion, SampleRequest } from "./verbs.ts";
@@ -20,7 +20,7 @@ export async function runSample(
   policy: Policy,
   request: SampleRequest,
 ): Promise<Completion[]> {
-  const program = await library.sample(policy.config, policy.shapes);
+  const program = await library.sample(policy.spec);
   const result: Completion[] = [];
   const steps = Math.max(2, request.max_tokens);
   const stop = request.stop_tokens.length ? request.stop_tokens : [-1];
@@ -31,7 +31,7 @@ export async function runSample(
       const missing = Math.max(0, LEAST_ROWS - group.length);
       const padded = [...group, ...Array<number>(missing).fill(group[0]!)];
       const output = await program.run({
-        ...Object.fromEntries(policy.parameters),
+        ...weightsOf(policy),
         ...leftPadded(padded.map((i) => request.prompts[i]!), width),
         uniforms: uniformMatrix(padded.map((i) => request.seeds[i]!), steps),
         stop: { data: Int32Array.from(stop), dims: [1, stop.length] },

@@ -9,7 +9,7 @@ import { CollmError } from "../shared/errors.ts";
 import type { OnnxTensor } from "../deps.ts";
 import type { HostTensor } from "./device.ts";
 import { optimizerFeeds } from "./graph/optimizer.ts";
-import { type Policy, versionOf } from "./policy.ts";
+import { type Policy, versionOf, weightsOf } from "./policy.ts";
 import { microBatches, responseRows, rightPadded, valueRows } from "./program/batch.ts";
 import type { ProgramLibrary } from "./program/library.ts";
 import { type LossKind, momentName } from "./program/update.ts";
@@ -77,9 +77,9 @@ async function fusedStep(
   kind: LossKind,
   { feeds }: MicroBatch,
 ): Promise<Learnt> {
-  const { program, parameters } = await library.update(policy.config, policy.shapes, kind, "step");
+  const { program, parameters } = await library.update(policy.spec, kind, "step");
   const output = await program.run({
-    ...Object.fromEntries(policy.parameters),
+    ...weightsOf(policy),
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
     ...feeds,
@@ -101,17 +101,12 @@ async function accumulated(
   kind: LossKind,
   batches: readonly MicroBatch[],
 ): Promise<Learnt> {
-  const { program, parameters } = await library.update(
-    policy.config,
-    policy.shapes,
-    kind,
-    "gradients",
-  );
+  const { program, parameters } = await library.update(policy.spec, kind, "gradients");
   let loss = 0;
   const outputs: Outputs[] = [];
   const sums = new Map<string, Float32Array>();
   for (const { feeds } of batches) {
-    const output = await program.run({ ...Object.fromEntries(policy.parameters), ...feeds });
+    const output = await program.run({ ...weightsOf(policy), ...feeds });
     loss += scalar(output, "loss");
     for (const name of parameters) {
       const fresh = output[`grad.${name}`]!.data as Float32Array;
@@ -125,12 +120,12 @@ async function accumulated(
   const gradients = () => Object.fromEntries([...sums].map(([name, g]) => [name, reportOf(g)]));
   const found = { loss, norm, parameters, outputs, gradients };
   if (request.apply === false) return found;
-  const optimizer = await library.apply(policy.config, policy.shapes, parameters);
+  const optimizer = await library.apply(policy.spec, parameters);
   const next = await optimizer.run({
-    ...Object.fromEntries(policy.parameters),
+    ...weightsOf(policy),
     ...Object.fromEntries(parameters.map((name) => [
       `grad.${name}`,
-      { data: sums.get(name)!, dims: policy.shapes.get(name)! },
+      { data: sums.get(name)!, dims: policy.spec.shapes.get(name)! },
     ])),
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
@@ -225,7 +220,7 @@ function moments(policy: Policy, parameters: readonly string[]): Feeds {
     (["m", "v"] as const).map((kind) => {
       const key = momentName(kind, name);
       const known = policy.moments.get(key);
-      const dims = policy.shapes.get(name)!;
+      const dims = policy.spec.shapes.get(name)!;
       return [key, known ?? { data: new Float32Array(dims.reduce((a, b) => a * b, 1)), dims }];
     })
   ));
@@ -244,7 +239,7 @@ function adopt(policy: Policy, parameters: readonly string[], output: Outputs): 
     for (const kind of ["m", "v"] as const) take(policy.moments, momentName(kind, name));
   }
   policy.step++;
-  policy.version = versionOf(policy.step, policy.parameters);
+  policy.version = versionOf(policy.step, policy.parameters, policy.base?.version);
 }
 
 const scalar = (output: Outputs, name: string): number => (output[name]!.data as Float32Array)[0]!;

@@ -20,7 +20,8 @@ import {
 } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "./config.ts";
-import type { Parameters } from "./decoder.ts";
+import type { Parameters } from "./project.ts";
+import type { ModelSpec } from "./spec.ts";
 
 /** One layer's weights, fused once per graph run (or folded, where they are constants). */
 interface FusedLayer {
@@ -44,16 +45,22 @@ export interface FusedWeights {
 
 export function fuseWeights(
   g: Graph,
-  config: ModelConfig,
+  { config, lora }: ModelSpec,
   p: Parameters,
   tables: RotaryTables,
 ): FusedWeights {
   const scale = g.scalar(1 / Math.sqrt(config.headDim));
-  const embedding = p("model.embed_tokens.weight");
+  const embedding = p.get("model.embed_tokens.weight");
   return {
     embedding,
     layers: Array.from({ length: config.layers }, (_, layer) => {
-      const w = (name: string) => p(`model.layers.${layer}.${name}.weight`);
+      const w = (name: string) => {
+        const matrix = `model.layers.${layer}.${name}`;
+        const weight = p.get(`${matrix}.weight`);
+        if (!lora || !p.has(`${matrix}.lora_A`)) return weight;
+        const change = matmul(g, p.get(`${matrix}.lora_B`), p.get(`${matrix}.lora_A`));
+        return add(g, weight, mul(g, change, g.scalar(lora.alpha / lora.rank)));
+      };
       const query = mul(g, w("self_attn.q_proj"), scale);
       return {
         inputNorm: w("input_layernorm"),
@@ -64,8 +71,8 @@ export function fuseWeights(
         down: w("mlp.down_proj"),
       };
     }),
-    norm: p("model.norm.weight"),
-    head: config.tied ? embedding : p("lm_head.weight"),
+    norm: p.get("model.norm.weight"),
+    head: config.tied ? embedding : p.get("lm_head.weight"),
     tables,
   };
 }

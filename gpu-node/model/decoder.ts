@@ -15,30 +15,10 @@ import {
   swiglu,
 } from "../graph/ops/nn.ts";
 import { concat, gatherRows, reshape, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
-import { CollmError } from "../../shared/errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "./config.ts";
-
-/** Parameters of a model by checkpoint name, as tensors of one graph. */
-export type Parameters = (name: string) => Tensor;
-
-/** Declares parameters as graph inputs on first use, with the shapes of `shapes`. */
-export function parameterInputs(
-  g: Graph,
-  shapes: ReadonlyMap<string, readonly number[]>,
-): { get: Parameters; used: Map<string, Tensor> } {
-  const used = new Map<string, Tensor>();
-  const get = (name: string) => {
-    const known = used.get(name);
-    if (known) return known;
-    const shape = shapes.get(name);
-    if (!shape) throw new CollmError("internal", `Cannot build graph: no parameter '${name}'`);
-    const tensor = g.input(name, "float32", shape);
-    used.set(name, tensor);
-    return tensor;
-  };
-  return { get, used };
-}
+import { type Parameters, project } from "./project.ts";
+import type { ModelSpec } from "./spec.ts";
 
 /**
  * Rotary tables for `positions` positions: angle = position · theta^(−2i/head_dim), times `scale`:
@@ -69,11 +49,12 @@ export function rotaryTables(
  */
 export function hiddenStates(
   g: Graph,
-  config: ModelConfig,
+  spec: ModelSpec,
   p: Parameters,
   tokens: Tensor,
   positions: number,
 ): Tensor {
+  const { config } = spec;
   const { hiddenSize, heads, kvHeads, headDim, normEps } = config;
   const turnKeys = rotaryTables(g, config, positions);
   const turnQueries = rotaryTables(g, config, positions, 1 / Math.sqrt(headDim));
@@ -88,36 +69,39 @@ export function hiddenStates(
     return split(rotary(g, wide, start, tables), n);
   };
 
-  let x = reshape(g, gatherRows(g, p("model.embed_tokens.weight"), tokens), [
+  let x = reshape(g, gatherRows(g, p.get("model.embed_tokens.weight"), tokens), [
     "batch*time",
     hiddenSize,
   ]);
   for (let layer = 0; layer < config.layers; layer++) {
-    const w = (name: string) => p(`model.layers.${layer}.${name}.weight`);
-    const h = rmsNorm(g, x, w("input_layernorm"), normEps);
-    const q = turned(linear(g, h, w("self_attn.q_proj")), heads, turnQueries);
-    const k = turned(linear(g, h, w("self_attn.k_proj")), kvHeads, turnKeys);
-    const v = split(linear(g, h, w("self_attn.v_proj")), kvHeads);
+    const norm = (y: Tensor, name: string) =>
+      rmsNorm(g, y, p.get(`model.layers.${layer}.${name}.weight`), normEps);
+    const apply = (y: Tensor, name: string) =>
+      project(g, spec, p, y, `model.layers.${layer}.${name}`);
+    const h = norm(x, "input_layernorm");
+    const q = turned(apply(h, "self_attn.q_proj"), heads, turnQueries);
+    const k = turned(apply(h, "self_attn.k_proj"), kvHeads, turnKeys);
+    const v = split(apply(h, "self_attn.v_proj"), kvHeads);
     const o = reshape(g, attention(g, q, k, v, bias), ["batch*time", heads * headDim]);
-    x = add(g, x, linear(g, o, w("self_attn.o_proj")));
+    x = add(g, x, apply(o, "self_attn.o_proj"));
 
-    const f = rmsNorm(g, x, w("post_attention_layernorm"), normEps);
-    const gated = swiglu(g, linear(g, f, w("mlp.gate_proj")), linear(g, f, w("mlp.up_proj")));
-    x = add(g, x, linear(g, gated, w("mlp.down_proj")));
+    const f = norm(x, "post_attention_layernorm");
+    const gated = swiglu(g, apply(f, "mlp.gate_proj"), apply(f, "mlp.up_proj"));
+    x = add(g, x, apply(gated, "mlp.down_proj"));
   }
-  return rmsNorm(g, x, p("model.norm.weight"), normEps);
+  return rmsNorm(g, x, p.get("model.norm.weight"), normEps);
 }
 
 /** Vocabulary logits of chosen rows: hidden [n, hidden] → [n, vocab]. */
 export const logits = (g: Graph, config: ModelConfig, p: Parameters, hidden: Tensor): Tensor =>
-  linear(g, hidden, p(config.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
+  linear(g, hidden, p.get(config.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
 
 /** Value head, Linear → tanh → Linear(1): hidden [n, hidden] → [n]. */
 export function valueHead(g: Graph, p: Parameters, hidden: Tensor): Tensor {
   const inner = tanh(
     g,
-    add(g, linear(g, hidden, p("value_head.0.weight")), p("value_head.0.bias")),
+    add(g, linear(g, hidden, p.get("value_head.0.weight")), p.get("value_head.0.bias")),
   );
-  const out = add(g, linear(g, inner, p("value_head.2.weight")), p("value_head.2.bias"));
+  const out = add(g, linear(g, inner, p.get("value_head.2.weight")), p.get("value_head.2.bias"));
   return reshape(g, out, [hidden.shape[0]!]);
 }

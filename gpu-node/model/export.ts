@@ -5,6 +5,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { OnnxTensor } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { encodeModel } from "../graph/encode.ts";
 import { Graph } from "../graph/graph.ts";
@@ -14,14 +15,24 @@ import { concat, dimension, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import type { Policy } from "../policy.ts";
+import type { SaveOptions } from "../verbs.ts";
 import { positionsOf } from "../program/library.ts";
-import { type Shapes, weightsAsConstants } from "../program/sample.ts";
+import { weightsAsConstants } from "../program/sample.ts";
 import { cachedDecoder, fuseWeights } from "./cached.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { rotaryTables } from "./decoder.ts";
 import { fileError, writeFileAtomic, writeJsonAtomic } from "./files.ts";
+import {
+  ADAPTER_CONFIG,
+  ADAPTER_WEIGHTS,
+  isAdapterFolder,
+  mergedWeights,
+  toPeftConfig,
+  toPeftName,
+} from "./lora.ts";
 import { VALUE_HEAD_FILE } from "./parameters.ts";
-import { writeSafetensors } from "./safetensors.ts";
+import { type TensorData, writeSafetensors } from "./safetensors.ts";
+import { isAdapter, isValueHead, type ModelSpec, modelSpec } from "./spec.ts";
 
 /**
  * Writes into a folder beside `folder` and renames it, so no reader sees half a checkpoint.
@@ -30,38 +41,26 @@ import { writeSafetensors } from "./safetensors.ts";
 export async function writeCheckpoint(
   policy: Policy,
   folder: string,
-  options: { state?: boolean },
+  { state = false, form = "adapter" }: SaveOptions,
 ): Promise<void> {
   const fresh = `${folder}.writing`;
   requireReplaceable(folder);
+  if (state && policy.spec.lora && form === "merged") {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot save policy '${policy.name}': a merged model has no optimizer state of its adapter`,
+    );
+  }
   try {
     rmSync(fresh, { recursive: true, force: true });
-    mkdirSync(join(fresh, "onnx"), { recursive: true });
-    const tensors = (
-      names: Iterable<string>,
-      from: ReadonlyMap<string, Policy["parameters"] extends Map<string, infer T> ? T : never>,
-    ) =>
-      new Map([...names].map((name) => {
-        const t = from.get(name)!;
-        return [name, { shape: [...t.dims], data: t.data as Float32Array }];
-      }));
-    const names = [...policy.shapes.keys()];
-    const head = names.filter((n) => n.startsWith("value_head."));
-    const body = names.filter((n) => !n.startsWith("value_head."));
-    writeJsonAtomic(join(fresh, "config.json"), toHuggingFaceConfig(policy.config));
-    writeSafetensors(join(fresh, "model.safetensors"), tensors(body, policy.parameters), {
-      format: "pt",
-    });
-    if (head.length) {
-      writeSafetensors(join(fresh, VALUE_HEAD_FILE), tensors(head, policy.parameters));
-    }
+    mkdirSync(fresh, { recursive: true });
     for (const [name, bytes] of policy.files) writeFileAtomic(join(fresh, name), [bytes]);
-    const data = (name: string) => policy.parameters.get(name)!.data as Float32Array;
-    writeFileAtomic(join(fresh, "onnx", "model.onnx"), [
-      await encodeModel(stepGraph(policy.config, policy.shapes, data)),
-    ]);
-    if (options.state) {
-      writeSafetensors(join(fresh, OPTIMIZER_FILE), tensors(policy.moments.keys(), policy.moments));
+    const head = [...policy.parameters].filter(([name]) => isValueHead(name));
+    if (head.length) writeSafetensors(join(fresh, VALUE_HEAD_FILE), tensorsData(head));
+    if (policy.spec.lora && form === "adapter") writeAdapter(policy, fresh);
+    else await writeModel(policy.spec.config, modelWeights(policy), fresh);
+    if (state) {
+      writeSafetensors(join(fresh, OPTIMIZER_FILE), tensorsData(policy.moments));
       writeJsonAtomic(join(fresh, STATE_FILE), { step: policy.step, version: policy.version });
     }
     replaceFolder(fresh, folder);
@@ -71,9 +70,53 @@ export async function writeCheckpoint(
   }
 }
 
+const tensorData = (t: OnnxTensor): TensorData => ({
+  shape: [...t.dims],
+  data: t.data as Float32Array,
+});
+
+const tensorsData = (tensors: Iterable<[string, OnnxTensor]>): Map<string, TensorData> =>
+  new Map([...tensors].map(([name, tensor]) => [name, tensorData(tensor)]));
+
+/** The model's weights, with the adapter, if any, merged in. */
+function modelWeights({ spec, base, parameters }: Policy): Map<string, TensorData> {
+  const get = (name: string) => tensorData((parameters.get(name) ?? base?.parameters.get(name))!);
+  const merged = spec.lora
+    ? mergedWeights(spec.shapes, spec.lora, (name) => get(name).data)
+    : new Map<string, Float32Array>();
+  const names = [...spec.shapes.keys()].filter((name) => !isAdapter(name) && !isValueHead(name));
+  return new Map(names.map((name) => {
+    const tensor = get(name);
+    return [name, { ...tensor, data: merged.get(name) ?? tensor.data }];
+  }));
+}
+
+/** A Hugging Face folder that is a Transformers.js folder as well. */
+async function writeModel(config: ModelConfig, body: Map<string, TensorData>, folder: string) {
+  writeJsonAtomic(join(folder, "config.json"), toHuggingFaceConfig(config));
+  writeSafetensors(join(folder, "model.safetensors"), body, { format: "pt" });
+  mkdirSync(join(folder, "onnx"));
+  const shapes = new Map([...body].map(([name, { shape }]) => [name, shape]));
+  writeFileAtomic(join(folder, "onnx", "model.onnx"), [
+    await encodeModel(stepGraph(modelSpec(config, shapes), (name) => body.get(name)!.data)),
+  ]);
+}
+
+/** A PEFT folder. */
+function writeAdapter({ spec, base, parameters }: Policy, folder: string): void {
+  const matrices = [...parameters].filter(([name]) => isAdapter(name));
+  writeJsonAtomic(join(folder, ADAPTER_CONFIG), toPeftConfig(spec.lora!, base!.source));
+  writeSafetensors(
+    join(folder, ADAPTER_WEIGHTS),
+    tensorsData(matrices.map(([name, tensor]) => [toPeftName(name), tensor])),
+    { format: "pt" },
+  );
+}
+
 /** Refuses a folder that holds anything but a checkpoint, so that writing one loses nothing else. */
 export function requireReplaceable(folder: string): void {
   if (!existsSync(folder) || existsSync(join(folder, "config.json"))) return;
+  if (isAdapterFolder(folder)) return;
   if (readdirSync(folder).length === 0) return;
   throw new CollmError("conflict", `Cannot write '${folder}': it holds other files`);
 }
@@ -90,13 +133,13 @@ function replaceFolder(fresh: string, folder: string): void {
 
 /** input_ids, attention_mask, position_ids and past_key_values → logits and present. */
 export function stepGraph(
-  config: ModelConfig,
-  shapes: Shapes,
+  spec: ModelSpec,
   data: (name: string) => Float32Array,
 ): Graph {
   const g = new Graph();
+  const { config, shapes } = spec;
   const tables = rotaryTables(g, config, positionsOf(config));
-  const weights = fuseWeights(g, config, weightsAsConstants(shapes, data)(g), tables);
+  const weights = fuseWeights(g, spec, weightsAsConstants(shapes, data)(g), tables);
   const [batch, time] = ["batch_size", "sequence_length"];
   const tokens = g.input("input_ids", "int64", [batch, time]);
   const mask = g.input("attention_mask", "int64", [batch, "total_sequence_length"]);

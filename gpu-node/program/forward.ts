@@ -7,43 +7,36 @@ import { Graph } from "../graph/graph.ts";
 import { tokenLogprobs } from "../graph/ops/nn.ts";
 import { pickRows } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import type { ModelConfig } from "../model/config.ts";
-import {
-  hiddenStates,
-  logits,
-  parameterInputs,
-  type Parameters,
-  valueHead,
-} from "../model/decoder.ts";
-
-export type Shapes = ReadonlyMap<string, readonly number[]>;
+import { hiddenStates, logits, valueHead } from "../model/decoder.ts";
+import { parameterInputs, type Parameters } from "../model/project.ts";
+import type { ModelSpec } from "../model/spec.ts";
 
 /** Hidden states of the chosen rows, [rows, hidden]. */
 export function chosenHidden(
   g: Graph,
-  config: ModelConfig,
-  get: Parameters,
+  spec: ModelSpec,
+  p: Parameters,
   positions: number,
 ): Tensor {
   const tokens = g.input("tokens", "int32", ["batch", "time"]);
   const rows = g.input("rows", "int32", ["rows"]);
-  return pickRows(g, hiddenStates(g, config, get, tokens, positions), rows);
+  return pickRows(g, hiddenStates(g, spec, p, tokens, positions), rows);
 }
 
 /** Log-probabilities of `targets` int32 [rows] at the chosen rows: output logprobs [rows]. */
-export function scoreGraph(config: ModelConfig, shapes: Shapes, positions: number): Graph {
+export function scoreGraph(spec: ModelSpec, positions: number): Graph {
   const g = new Graph();
-  const { get } = parameterInputs(g, shapes);
-  const hidden = chosenHidden(g, config, get, positions);
+  const p = parameterInputs(g, spec.shapes);
+  const hidden = chosenHidden(g, spec, p, positions);
   const targets = g.input("targets", "int32", ["rows"]);
-  g.output("logprobs", tokenLogprobs(g, logits(g, config, get, hidden), targets));
+  g.output("logprobs", tokenLogprobs(g, logits(g, spec.config, p, hidden), targets));
   return g;
 }
 
 /** Values at the chosen rows: output values [rows]. */
-export function valueGraph(config: ModelConfig, shapes: Shapes, positions: number): Graph {
+export function valueGraph(spec: ModelSpec, positions: number): Graph {
   const g = new Graph();
-  const { get } = parameterInputs(g, shapes);
-  g.output("values", valueHead(g, get, chosenHidden(g, config, get, positions)));
+  const p = parameterInputs(g, spec.shapes);
+  g.output("values", valueHead(g, p, chosenHidden(g, spec, p, positions)));
   return g;
 }

@@ -1,10 +1,11 @@
 /**
- * Compiled programs, shared by all policies of one shape: compiled on first use and kept.
- * The key is the configuration, so two agents on copies of one model use the same sessions.
+ * Compiled programs, shared by all policies of one form: compiled on first use and kept.
+ * The key is the model's form, so two agents on copies of one model use the same sessions.
  */
 import type { Device, Program } from "../device.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { scoreGraph, type Shapes, valueGraph } from "./forward.ts";
+import type { ModelSpec } from "../model/spec.ts";
+import { scoreGraph, valueGraph } from "./forward.ts";
 import { sampleGraph, weightsAsInputs } from "./sample.ts";
 import { applyGraph, type LossKind, updateGraph, type UpdateMode } from "./update.ts";
 
@@ -25,8 +26,8 @@ export class ProgramLibrary {
 
   constructor(readonly device: Device) {}
 
-  #once<T>(kind: string, config: ModelConfig, make: () => Promise<T>): Promise<T> {
-    const key = `${kind}:${JSON.stringify(config)}`;
+  #once<T>(kind: string, spec: ModelSpec, make: () => Promise<T>): Promise<T> {
+    const key = `${kind}:${spec.key}`;
     const known = this.#known.get(key) as Promise<T> | undefined;
     if (known) return known;
     const made = make();
@@ -34,51 +35,47 @@ export class ProgramLibrary {
     return made;
   }
 
-  score(config: ModelConfig, shapes: Shapes): Promise<Program> {
+  score(spec: ModelSpec): Promise<Program> {
     return this.#once(
       "score",
-      config,
-      () => this.device.compile(scoreGraph(config, shapes, positionsOf(config))),
+      spec,
+      () => this.device.compile(scoreGraph(spec, positionsOf(spec.config))),
     );
   }
 
-  value(config: ModelConfig, shapes: Shapes): Promise<Program> {
+  value(spec: ModelSpec): Promise<Program> {
     return this.#once(
       "value",
-      config,
-      () => this.device.compile(valueGraph(config, shapes, positionsOf(config))),
+      spec,
+      () => this.device.compile(valueGraph(spec, positionsOf(spec.config))),
     );
   }
 
-  sample(config: ModelConfig, shapes: Shapes): Promise<Program> {
+  sample(spec: ModelSpec): Promise<Program> {
     return this.#once(
       "sample",
-      config,
+      spec,
       () =>
-        this.device.compile(sampleGraph(config, weightsAsInputs(shapes), positionsOf(config)), {
-          spins: true,
-        }),
+        this.device.compile(
+          sampleGraph(spec, weightsAsInputs(spec.shapes), positionsOf(spec.config)),
+          { spins: true },
+        ),
     );
   }
 
-  update(
-    config: ModelConfig,
-    shapes: Shapes,
-    loss: LossKind,
-    mode: UpdateMode,
-  ): Promise<UpdateProgram> {
-    return this.#once(`update.${loss}.${mode}`, config, async () => {
-      const { graph, parameters } = updateGraph(config, shapes, positionsOf(config), loss, mode);
+  update(spec: ModelSpec, loss: LossKind, mode: UpdateMode): Promise<UpdateProgram> {
+    return this.#once(`update.${loss}.${mode}`, spec, async () => {
+      const { graph, parameters } = updateGraph(spec, positionsOf(spec.config), loss, mode);
       return { program: await this.device.compile(graph), parameters };
     });
   }
 
   /** The optimizer alone, for gradients summed over micro-batches. */
-  apply(config: ModelConfig, shapes: Shapes, names: readonly string[]): Promise<Program> {
+  apply(spec: ModelSpec, names: readonly string[]): Promise<Program> {
     return this.#once(
       `apply.${names.length}`,
-      config,
-      () => this.device.compile(applyGraph(shapes, names)),
+      spec,
+      () => this.device.compile(applyGraph(spec.shapes, names)),
     );
   }
 }

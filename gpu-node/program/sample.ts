@@ -13,31 +13,34 @@ import { concat, dimension, shapeOf } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 import { cachedDecoder, type FusedWeights, fuseWeights, type LayerCache } from "../model/cached.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { parameterInputs, type Parameters, rotaryTables } from "../model/decoder.ts";
+import { rotaryTables } from "../model/decoder.ts";
+import { parameterInputs, type Parameters } from "../model/project.ts";
+import type { ModelSpec, Shapes } from "../model/spec.ts";
 import { type DrawControls, type DrawTables, drawTables, drawToken } from "./draw.ts";
-import type { Shapes } from "./forward.ts";
-export type { Shapes };
 
 /** Where the weights come from: graph inputs (they change often) or constants (they do not). */
 export type WeightSource = (g: Graph) => Parameters;
 
-export const weightsAsInputs = (shapes: Shapes): WeightSource => (g) =>
-  parameterInputs(g, shapes).get;
+export const weightsAsInputs = (shapes: Shapes): WeightSource => (g) => parameterInputs(g, shapes);
 
 /** Constants are packed once when the session is made, which makes every step faster. */
 export const weightsAsConstants =
   (shapes: Shapes, data: (name: string) => Float32Array): WeightSource => (g) => {
     const known = new Map<string, Tensor>();
-    return (name) => {
-      const tensor = known.get(name) ?? g.constant(data(name), shapes.get(name)!, name);
-      known.set(name, tensor);
-      return tensor;
+    return {
+      has: (name) => shapes.has(name),
+      get(name) {
+        const tensor = known.get(name) ?? g.constant(data(name), shapes.get(name)!, name);
+        known.set(name, tensor);
+        return tensor;
+      },
     };
   };
 
-export function sampleGraph(config: ModelConfig, source: WeightSource, positions: number): Graph {
+export function sampleGraph(spec: ModelSpec, source: WeightSource, positions: number): Graph {
   const g = new Graph();
-  const weights = fuseWeights(g, config, source(g), rotaryTables(g, config, positions));
+  const { config } = spec;
+  const weights = fuseWeights(g, spec, source(g), rotaryTables(g, config, positions));
   const tokens = g.input("tokens", "int32", ["batch", "prompt"]);
   const pads = g.input("pads", "int32", ["batch", 1]);
   const uniforms = g.input("uniforms", "float32", ["steps", "batch", 1]);

@@ -12,9 +12,10 @@ import { mul, neg, sub } from "../graph/ops/elementwise.ts";
 import { tokenLogprobs } from "../graph/ops/nn.ts";
 import { adamw, globalNorm, optimizerInputs, weightedSum } from "../graph/optimizer.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { logits, parameterInputs, valueHead } from "../model/decoder.ts";
-import { chosenHidden, type Shapes } from "./forward.ts";
+import { logits, valueHead } from "../model/decoder.ts";
+import { parameterInputs } from "../model/project.ts";
+import { learns, type ModelSpec, type Shapes } from "../model/spec.ts";
+import { chosenHidden } from "./forward.ts";
 
 export type LossKind = "tokens" | "value";
 /** `step` applies the optimizer; `gradients` only reports. */
@@ -30,22 +31,22 @@ export interface UpdateGraph {
 export const momentName = (kind: "m" | "v", parameter: string) => `adam.${kind}.${parameter}`;
 
 export function updateGraph(
-  config: ModelConfig,
-  shapes: Shapes,
+  spec: ModelSpec,
   positions: number,
   kind: LossKind,
   mode: UpdateMode,
 ): UpdateGraph {
   const g = new Graph();
-  const { get, used } = parameterInputs(g, shapes);
-  const hidden = chosenHidden(g, config, get, positions);
+  const p = parameterInputs(g, spec.shapes);
+  const hidden = chosenHidden(g, spec, p, positions);
   const weights = g.input("weights", "float32", ["rows"]);
   const loss = kind === "tokens"
-    ? tokenLoss(g, logits(g, config, get, hidden), weights)
-    : valueLoss(g, valueHead(g, get, hidden), weights);
+    ? tokenLoss(g, logits(g, spec.config, p, hidden), weights)
+    : valueLoss(g, valueHead(g, p, hidden), weights);
 
-  const names = [...used.keys()];
-  const parameters = [...used.values()];
+  const learning = [...p.used].filter(([name]) => learns(spec, name));
+  const names = learning.map(([name]) => name);
+  const parameters = learning.map(([, tensor]) => tensor);
   const grads = gradients(g, loss, parameters);
   const norm = globalNorm(g, grads);
   g.output("loss", loss);
@@ -61,8 +62,8 @@ export function updateGraph(
 /** The optimizer step alone: inputs the parameters, `grad.<name>`, moments; same outputs. */
 export function applyGraph(shapes: Shapes, names: readonly string[]): Graph {
   const g = new Graph();
-  const { get } = parameterInputs(g, shapes);
-  const parameters = names.map(get);
+  const p = parameterInputs(g, shapes);
+  const parameters = names.map(p.get);
   const grads = names.map((n, i) => g.input(`grad.${n}`, "float32", parameters[i]!.shape));
   const norm = globalNorm(g, grads);
   g.output("grad_norm", norm);

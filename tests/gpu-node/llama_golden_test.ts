@@ -7,51 +7,16 @@ import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
-import type { GradientReport, UpdateRequest } from "../../gpu-node/verbs.ts";
+import type { GradientReport } from "../../gpu-node/verbs.ts";
+import { close, compareGradients, golden as goldenOf, relative } from "./golden.ts";
 
-const folder = new URL("../golden/torch/llama-tiny", import.meta.url).pathname;
-const golden = JSON.parse(Deno.readTextFileSync(join(folder, "expected.json")));
-const { input_ids, lengths, prompt_lengths, advantages } = golden.batch;
-const sequences = (input_ids as number[][]).map((ids, i) => ({
-  tokens: ids.slice(0, lengths[i]),
-  prompt_length: prompt_lengths[i] as number,
-}));
+const { folder, expected: golden, sequences, policyGradient } = goldenOf("llama-tiny");
 
 async function kernel(): Promise<Kernel> {
   const node = new Kernel(await cpuDevice());
   await node.load({ policy: "tiny", source: folder });
   return node;
 }
-
-const close = (a: number, b: number, tolerance: number, what: string) =>
-  assert.ok(Math.abs(a - b) <= tolerance, `${what}: ${a} is not within ${tolerance} of ${b}`);
-const relative = (a: number, b: number, tolerance: number, what: string) =>
-  close(a, b, tolerance * Math.max(1e-2, Math.abs(b)), what);
-
-function compareGradients(
-  actual: Record<string, GradientReport>,
-  expected: Record<string, GradientReport>,
-  tolerance: number,
-) {
-  assert.deepEqual(Object.keys(actual).sort(), Object.keys(expected).sort());
-  for (const [name, e] of Object.entries(expected)) {
-    const a = actual[name]!;
-    relative(a.norm, e.norm, tolerance, `norm of ${name}`);
-    const scale = Math.max(e.norm / 10, 1e-2);
-    for (const end of ["first", "last"] as const) {
-      e[end].forEach((x, i) => close(a[end][i]!, x, tolerance * scale, `${name} ${end}[${i}]`));
-    }
-  }
-}
-
-const policyGradient = (extra: Partial<UpdateRequest> = {}): UpdateRequest => ({
-  policy: "tiny",
-  seq: 1,
-  loss: "policy_gradient",
-  batch: sequences.map((s, i) => ({ ...s, advantage: advantages[i] })),
-  optimizer: { name: "adamw", learning_rate: 0.01, weight_decay: 0.01 },
-  ...extra,
-});
 
 Deno.test("score gives PyTorch's log-probabilities within 1e-4", async () => {
   const { logprobs } = await (await kernel()).score("tiny", sequences);

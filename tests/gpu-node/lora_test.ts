@@ -1,0 +1,156 @@
+/** Adapters: PyTorch's numbers, PEFT folders out and in, merging, sharing of one base. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { cpuDevice } from "../../gpu-node/device.ts";
+import { Kernel } from "../../gpu-node/kernel.ts";
+import { readSafetensors, writeSafetensors } from "../../gpu-node/model/safetensors.ts";
+import { close, compareGradients, golden, relative } from "./golden.ts";
+
+const kernel = async () => new Kernel(await cpuDevice());
+
+/** The golden adapter as a PEFT folder. */
+function peftFolder(folder: string, parent: string, config: Record<string, unknown> = {}): string {
+  const target = join(parent, "adapter");
+  Deno.mkdirSync(target, { recursive: true });
+  const { tensors } = readSafetensors(join(folder, "lora.safetensors"));
+  writeSafetensors(
+    join(target, "adapter_model.safetensors"),
+    new Map([...tensors].map(([name, t]) => [`base_model.model.${name}.weight`, t])),
+  );
+  const modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+  const json = { peft_type: "LORA", r: 4, lora_alpha: 8, target_modules: modules, ...config };
+  Deno.writeTextFileSync(
+    join(target, "adapter_config.json"),
+    JSON.stringify({ base_model_name_or_path: folder, ...json }),
+  );
+  return target;
+}
+
+async function inTemp<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await Deno.makeTempDir();
+  try {
+    return await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+for (const family of ["llama-tiny"]) {
+  const { folder, expected, sequences, policyGradient } = golden(family);
+
+  Deno.test(`score and update of ${family} with an adapter give PyTorch's numbers`, () =>
+    inTemp(async (temp) => {
+      const node = await kernel();
+      const info = await node.load({ policy: "tiny", source: peftFolder(folder, temp) });
+      assert.deepEqual([info.lora!.rank, info.lora!.alpha], [4, 8]);
+      const { logprobs } = await node.score("tiny", sequences);
+      logprobs.forEach((row, i) => {
+        const sum = row.reduce((a, b) => a + b, 0);
+        relative(sum, expected.lora.sequence_logprobs[i], 1e-4, `sequence ${i}`);
+      });
+      const result = await node.update(policyGradient({ apply: false, report: "gradients" }));
+      relative(result.loss, expected.lora.loss, 1e-3, "loss");
+      relative(result.grad_norm, expected.lora.grad_norm, 1e-3, "grad_norm");
+      compareGradients(result.gradients!, expected.lora.grads, 1e-3);
+    }));
+
+  Deno.test(`save of ${family} gives a PEFT folder and a merged one with the same logprobs`, () =>
+    inTemp(async (temp) => {
+      const node = await kernel();
+      await node.load({ policy: "tiny", source: folder, lora: { rank: 3, alpha: 6, seed: 1 } });
+      for (const seq of [1, 2, 3]) await node.update(policyGradient({ seq }));
+      const { logprobs } = await node.score("tiny", sequences);
+      await node.save("tiny", join(temp, "adapter"), { state: true });
+      await node.save("tiny", join(temp, "merged"), { form: "merged" });
+      const again = await kernel();
+      await again.load({ policy: "adapter", source: join(temp, "adapter") });
+      await again.load({ policy: "merged", source: join(temp, "merged") });
+      for (const policy of ["adapter", "merged"]) {
+        const read = await again.score(policy, sequences);
+        read.logprobs.flat().forEach((x, i) =>
+          close(x, logprobs.flat()[i]!, 1e-4, `${policy} ${i}`)
+        );
+      }
+      // With its state, the adapter goes on exactly where it stood.
+      const [a, b] = await Promise.all([
+        node.update(policyGradient({ seq: 4 })),
+        again.update(policyGradient({ seq: 4, policy: "adapter" })),
+      ]);
+      assert.deepEqual(a, b);
+      await assert.rejects(node.save("tiny", join(temp, "no"), { state: true, form: "merged" }), {
+        message: "Cannot save policy 'tiny': a merged model has no optimizer state of its adapter",
+      });
+    }));
+}
+
+const { folder, sequences, policyGradient } = golden("llama-tiny");
+
+Deno.test("load with a fresh adapter gives the base's logprobs until an update", async () => {
+  const node = await kernel();
+  await node.load({ policy: "base", source: folder });
+  await node.load({ policy: "tiny", source: folder, lora: { rank: 4, alpha: 8 } });
+  const [base, fresh] = await Promise.all(["base", "tiny"].map((p) => node.score(p, sequences)));
+  base!.logprobs.flat().forEach((x, i) => close(fresh!.logprobs.flat()[i]!, x, 1e-5, `${i}`));
+  await node.update(policyGradient());
+  const after = await node.score("tiny", sequences);
+  assert.ok(after.logprobs.flat().some((x, i) => Math.abs(x - base!.logprobs.flat()[i]!) > 1e-3));
+});
+
+Deno.test("load of adapters on one base shares its memory and changes none of the others", async () => {
+  const node = await kernel();
+  const names = ["a", "b", "c"];
+  for (const [seed, policy] of names.entries()) {
+    await node.load({ policy, source: folder, lora: { rank: 4, alpha: 8, seed } });
+  }
+  const infos = await node.list();
+  assert.equal(new Set(infos.map((i) => i.base)).size, 1);
+  for (const info of infos) {
+    assert.equal(info.trainable_parameters, info.bytes / 4);
+    assert.ok(info.trainable_parameters < info.parameters / 2, `${info.trainable_parameters}`);
+  }
+  const before = await node.score("b", sequences);
+  await node.update(policyGradient({ policy: "a" }));
+  assert.deepEqual(await node.score("b", sequences), before);
+});
+
+Deno.test("value_mse on an adapter with a value head trains both and only them", async () => {
+  const node = await kernel();
+  await node.load({
+    policy: "tiny",
+    source: folder,
+    lora: { rank: 2, alpha: 4, target_modules: ["q_proj", "down_proj"] },
+    value_head: { seed: 3 },
+  });
+  const batch = sequences.map((s, i) => ({ ...s, target: i / 2 }));
+  const request = policyGradient({ loss: "value_mse", batch });
+  const { gradients } = await node.update({ ...request, apply: false, report: "gradients" });
+  const kinds = new Set(Object.keys(gradients!).map((n) => n.replace(/\.\d+\./, ".")));
+  assert.equal(kinds.size, 4 + 2, [...kinds].join());
+  const losses = [];
+  for (let seq = 0; seq < 20; seq++) losses.push((await node.update({ ...request, seq })).loss);
+  assert.ok(losses.at(-1)! < losses[0]! / 2, losses.join());
+});
+
+Deno.test("load refuses adapters that it does not compute, naming file and key", () =>
+  inTemp(async (temp) => {
+    const node = await kernel();
+    const refuse = async (config: Record<string, unknown>, message: RegExp) => {
+      const source = peftFolder(folder, temp, config);
+      await assert.rejects(node.load({ policy: "p", source }), { message });
+    };
+    await refuse({ use_dora: true }, /adapter_config.json': use_dora is true, expected false$/);
+    await refuse(
+      { target_modules: "all-linear" },
+      /target_modules is "all-linear", expected a list/,
+    );
+    await refuse({ r: 5 }, /tensor '.*q_proj.lora_A' has shape \[4, 32\], expected \[5, 32\]$/);
+    await refuse({ target_modules: ["q_proj"] }, /is no matrix of this adapter on this base$/);
+    await refuse({ base_model_name_or_path: "/no/where" }, /the base '\/no\/where' of adapter/);
+    const source = peftFolder(folder, temp);
+    await assert.rejects(node.load({ policy: "p", source, lora: { rank: 1, alpha: 1 } }), {
+      message: /is an adapter already, lora asks for another$/,
+    });
+    await assert.rejects(node.load({ policy: "p", source: folder, base: folder }), {
+      message: /is no adapter$/,
+    });
+  }));
