@@ -32,6 +32,11 @@ import type {
 /** How many answered updates are remembered per policy for retries. */
 const ANSWERS_KEPT = 64;
 
+export interface SampleHooks {
+  onTokens?(request: number, row: number, tokens: number[], logprobs: number[]): void;
+  cancelled?(request: number): boolean;
+}
+
 export class Kernel implements GpuNode {
   readonly #policies = new Map<string, Policy>();
   readonly #bases: Bases = new Map();
@@ -64,6 +69,29 @@ export class Kernel implements GpuNode {
       completions: await runSample(this.#library, policy, request),
       policy_version: policy.version,
     };
+  }
+
+  /**
+   * Several requests at once, for any policies; a bad request fails itself only. `hooks` are
+   * called with the index of the request.
+   */
+  async sampleTogether(
+    requests: readonly SampleRequest[],
+    hooks: SampleHooks = {},
+  ): Promise<(SampleResult | CollmError)[]> {
+    const results: (SampleResult | CollmError)[] = [];
+    for (const [i, request] of requests.entries()) {
+      try {
+        if (hooks.cancelled?.(i)) throw new CollmError("unavailable", "Cannot sample: cancelled");
+        const result = await this.sample(request);
+        result.completions.forEach((c, row) => hooks.onTokens?.(i, row, c.tokens, c.logprobs));
+        results.push(result);
+      } catch (cause) {
+        if (!(cause instanceof CollmError)) throw cause;
+        results.push(cause);
+      }
+    }
+    return results;
   }
 
   async score(name: string, sequences: Sequence[]) {
