@@ -4,6 +4,7 @@
  * Leaves out where values come from (config.ts) and the environments' own options.
  */
 import { z } from "../deps.ts";
+import { LORA_TARGETS } from "../gpu-node/verbs.ts";
 import { algorithmOptions } from "../shared/algorithms/registry.ts";
 import {
   isTemperature,
@@ -29,9 +30,20 @@ const environment = z.strictObject({
   options: z.record(z.string(), z.unknown()).default({}),
 });
 
+/** A fresh adapter (LoRA) on the source's weights, which then stay as they are and are shared. */
+const lora = z.strictObject({
+  /** 0: no adapter, all weights learn. */
+  rank: count(0).default(0),
+  /** The adapter's output is scaled by alpha / rank; null: twice the rank. */
+  alpha: positive.nullable().default(null),
+  target_modules: z.array(z.enum(LORA_TARGETS)).min(1).default([...LORA_TARGETS]),
+});
+
 const policy = z.strictObject({
   /** Checkpoint folder that every agent starts from. */
   source: z.string().min(1).default("models/collm-tiny"),
+  /** Of each agent, one's own: `--set policy.lora.rank=8`. */
+  lora: lora.prefault({}),
 });
 
 /** AdamW of the policies; critics share all but the learning rate and the gradient norm. */
@@ -51,6 +63,8 @@ const optimizer = z.strictObject({
 const critic = z.strictObject({
   /** Checkpoint folder that critics start from; null: the policy's. */
   source: z.string().min(1).nullable().default(null),
+  /** Of each critic; its value head always learns. */
+  lora: lora.prefault({}),
   learning_rate: positive.default(5e-4),
   /** Multiplies the value loss. */
   value_loss_coef: positive.default(0.6),

@@ -6,7 +6,7 @@
 import { act } from "../agents/act.ts";
 import { openHttpNode } from "../gpu-node/client/http.ts";
 import { loadTokenizer, type Tokenizer } from "../gpu-node/model/tokenizer.ts";
-import type { GpuNode } from "../gpu-node/verbs.ts";
+import type { GpuNode, LoadRequest } from "../gpu-node/verbs.ts";
 import { openWorkerNode } from "../gpu-node/worker_client.ts";
 import { type Algorithm, criticNames } from "../shared/algorithms/algorithm.ts";
 import { createAlgorithm } from "../shared/algorithms/registry.ts";
@@ -105,18 +105,29 @@ export async function loadModels(
 ): Promise<void> {
   const { config, node, handle } = roles;
   const { policies, critics } = modelNames(roles);
-  for (const name of policies) {
-    await node.load({ policy: handle(name), source: folders(name) ?? config.policy.source });
-  }
+  const load = (
+    name: string,
+    { source, lora }: { source: string; lora: RunConfig["policy"]["lora"] },
+    more: Partial<LoadRequest> = {},
+  ) => {
+    const saved = folders(name);
+    return node.load({
+      policy: handle(name),
+      source: saved ?? source,
+      ...saved === undefined && lora.rank > 0 &&
+        { lora: { ...lora, alpha: lora.alpha ?? 2 * lora.rank, seed: seedOf(config.seed, name) } },
+      ...more,
+    });
+  };
+  for (const name of policies) await load(name, config.policy);
   if (config.algorithm.reference_kl_coef > 0) {
     for (const name of policies) {
       await node.load({ policy: handle(referenceName(name)), source: config.policy.source });
     }
   }
   for (const name of critics) {
-    await node.load({
-      policy: handle(name),
-      source: folders(name) ?? config.critic.source ?? config.policy.source,
+    const { source, lora } = config.critic;
+    await load(name, { source: source ?? config.policy.source, lora }, {
       value_head: { seed: seedOf(config.seed, name) },
     });
   }

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeJsonAtomic } from "../gpu-node/model/files.ts";
+import { ADAPTER_CONFIG, isAdapterFolder } from "../gpu-node/model/lora.ts";
 import { CollmError } from "../shared/errors.ts";
 import { modelNames, type Roles } from "./roles.ts";
 import { readChecked, type TeamFile, teamFile } from "./run_files.ts";
@@ -34,10 +35,10 @@ export async function saveTeam(
 export function readTeam(folder: string): TeamFile | null {
   const path = join(folder, "team.json");
   if (existsSync(path)) return readChecked(path, teamFile);
-  if (existsSync(join(folder, "config.json"))) return null;
+  if (existsSync(join(folder, "config.json")) || isAdapterFolder(folder)) return null;
   throw new CollmError(
     "not_found",
-    `Cannot evaluate checkpoint '${folder}': it holds neither team.json nor config.json`,
+    `Cannot evaluate checkpoint '${folder}': it holds neither team.json, config.json nor ${ADAPTER_CONFIG}`,
   );
 }
 

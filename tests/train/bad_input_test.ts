@@ -254,7 +254,7 @@ for (
 Deno.test("evaluate refuses what is no checkpoint, and truncated weights", () =>
   inFolder(async (folder) => {
     await refused(
-      /holds neither team.json nor config.json/,
+      /holds neither team.json, config.json nor adapter_config.json/,
       "train/evaluate.ts",
       "--checkpoint",
       "docs",

@@ -40,7 +40,10 @@ function sameResult(a: string, b: string) {
   const [one, other] = [checkpoint(a), checkpoint(b)];
   assert.deepEqual([...one.keys()], [...other.keys()]);
   for (const agent of ["agent_1", "agent_2"]) {
-    for (const file of ["model.safetensors", "tokenizer.json", "onnx/model.onnx"]) {
+    const files = one.has(`${agent}/adapter_config.json`)
+      ? ["adapter_model.safetensors", "optimizer.safetensors"]
+      : ["model.safetensors", "onnx/model.onnx"];
+    for (const file of [...files, "tokenizer.json"]) {
       assert.ok(one.has(`${agent}/${file}`), `${agent}/${file}`);
     }
   }
@@ -50,6 +53,7 @@ function sameResult(a: string, b: string) {
 for (
   const [name, extra] of [
     ["CoLLM-CC", []],
+    ["CoLLM-CC with adapters", ["--set=policy.lora.rank=4", "--set=critic.lora.rank=4"]],
     ["CoLLM-DC over two turns", ["--algo=collm_dc", "--set=environment.options.turns=2"]],
     ["MAGRPO over two turns", [
       "--algo=magrpo",
