@@ -1,7 +1,8 @@
 /**
  * The decoder with a key/value cache, as a graph: what sampling (program/sample.ts) and the
  * Transformers.js folder (model/export.ts) share. Query, key and value projections run as one
- * product, gate and up as another; the attention scale is folded into the query weights.
+ * product, gate and up as another; the attention scale is folded into the query weights, or into
+ * the weights of the norm that follows them.
  * Leaves out gradients: nothing here is differentiated.
  */
 import type { Graph } from "../graph/graph.ts";
@@ -27,12 +28,19 @@ import type { ModelSpec } from "./spec.ts";
 interface FusedLayer {
   inputNorm: Tensor;
   /** [(heads + 2·kvHeads)·headDim, hidden] */
-  qkv: Tensor;
-  output: Tensor;
+  qkv: Matrix;
+  /** Norm of each head of queries and keys: [heads + kvHeads, 1, headDim]. */
+  headNorms?: Tensor;
+  output: Matrix;
   postNorm: Tensor;
   /** [2·intermediate, hidden] */
-  gateUp: Tensor;
-  down: Tensor;
+  gateUp: Matrix;
+  down: Matrix;
+}
+
+interface Matrix {
+  weight: Tensor;
+  bias?: Tensor;
 }
 
 export interface FusedWeights {
@@ -49,32 +57,58 @@ export function fuseWeights(
   p: Parameters,
   tables: RotaryTables,
 ): FusedWeights {
-  const scale = g.scalar(1 / Math.sqrt(config.headDim));
+  const { heads, kvHeads, headDim } = config;
+  const scale = g.scalar(1 / Math.sqrt(headDim));
   const embedding = p.get("model.embed_tokens.weight");
   return {
     embedding,
     layers: Array.from({ length: config.layers }, (_, layer) => {
+      const has = (name: string) => p.has(`model.layers.${layer}.${name}`);
+      // Whatever computes the queries last is scaled, which scales all scores.
+      const last = has("self_attn.q_norm.weight") ? "self_attn.q_norm" : "self_attn.q_proj";
+      const scaled = (name: string, x: Tensor) => name === last ? mul(g, x, scale) : x;
       const w = (name: string) => {
         const matrix = `model.layers.${layer}.${name}`;
         const weight = p.get(`${matrix}.weight`);
-        if (!lora || !p.has(`${matrix}.lora_A`)) return weight;
+        if (!lora || !p.has(`${matrix}.lora_A`)) return scaled(name, weight);
         const change = matmul(g, p.get(`${matrix}.lora_B`), p.get(`${matrix}.lora_A`));
-        return add(g, weight, mul(g, change, g.scalar(lora.alpha / lora.rank)));
+        return scaled(name, add(g, weight, mul(g, change, g.scalar(lora.alpha / lora.rank))));
       };
-      const query = mul(g, w("self_attn.q_proj"), scale);
+      const bias = (name: string) => scaled(name, p.get(`model.layers.${layer}.${name}.bias`));
+      const matrix = (...names: string[]): Matrix => ({
+        weight: joined(g, names.map(w)),
+        ...(has(`${names[0]}.bias`) && { bias: joined(g, names.map(bias)) }),
+      });
+      const perHead = (name: string, n: number) =>
+        g.emit1("Expand", [w(name), g.indices([n, 1, headDim])], [n, 1, headDim]);
       return {
         inputNorm: w("input_layernorm"),
-        qkv: concat(g, [query, w("self_attn.k_proj"), w("self_attn.v_proj")], 0),
-        output: w("self_attn.o_proj"),
+        qkv: matrix("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+        ...(has("self_attn.q_norm.weight") && {
+          headNorms: concat(g, [
+            perHead("self_attn.q_norm", heads),
+            perHead("self_attn.k_norm", kvHeads),
+          ], 0),
+        }),
+        output: matrix("self_attn.o_proj"),
         postNorm: w("post_attention_layernorm"),
-        gateUp: concat(g, [w("mlp.gate_proj"), w("mlp.up_proj")], 0),
-        down: w("mlp.down_proj"),
+        gateUp: matrix("mlp.gate_proj", "mlp.up_proj"),
+        down: matrix("mlp.down_proj"),
       };
     }),
     norm: p.get("model.norm.weight"),
     head: config.tied ? embedding : p.get("lm_head.weight"),
     tables,
   };
+}
+
+const joined = (g: Graph, parts: Tensor[]): Tensor =>
+  parts.length === 1 ? parts[0]! : concat(g, parts, 0);
+
+/** x [rows, in] → [rows, out]. */
+function apply(g: Graph, { weight, bias }: Matrix, x: Tensor): Tensor {
+  const y = linear(g, x, weight);
+  return bias ? add(g, y, bias) : y;
 }
 
 /** Keys and values of one layer, each [batch, kvHeads, length, headDim]. */
@@ -113,25 +147,30 @@ export function cachedDecoder(
   const present: LayerCache[] = [];
   let x = reshape(g, gatherRows(g, w.embedding, inputs.tokens), [flat, hiddenSize]);
   for (const [i, layer] of w.layers.entries()) {
-    const projected = linear(g, rmsNorm(g, x, layer.inputNorm, normEps), layer.qkv);
+    const projected = apply(g, layer.qkv, rmsNorm(g, x, layer.inputNorm, normEps));
     const byHead = vector
       ? transpose(g, reshapeTo(g, projected, vector, [batch, time, all, headDim]), [0, 2, 1, 3])
       : reshape(g, projected, [batch, all, 1, headDim]);
     const [turning, fresh] = split(g, byHead, 1, [heads + kvHeads, kvHeads]);
-    const [q, k] = split(g, rotary(g, turning!, inputs.positions, w.tables), 1, [heads, kvHeads]);
+    const normed = layer.headNorms
+      ? mul(g, rmsNorm(g, turning!, ones(g, headDim), normEps), layer.headNorms)
+      : turning!;
+    const [q, k] = split(g, rotary(g, normed, inputs.positions, w.tables), 1, [heads, kvHeads]);
     const past = inputs.past?.[i];
     const key = past ? concat(g, [past.key, k!], 2, inputs.total) : k!;
     const value = past ? concat(g, [past.value, fresh!], 2, inputs.total) : fresh!;
     present.push({ key, value });
     const o = attend(g, config, q!, key, value, inputs.bias);
-    x = add(g, x, linear(g, rowsOf(g, o, flat, heads * headDim, time), layer.output));
+    x = add(g, x, apply(g, layer.output, rowsOf(g, o, flat, heads * headDim, time)));
 
-    const projectedUp = linear(g, rmsNorm(g, x, layer.postNorm, normEps), layer.gateUp);
+    const projectedUp = apply(g, layer.gateUp, rmsNorm(g, x, layer.postNorm, normEps));
     const [gate, up] = split(g, projectedUp, 1, [config.intermediateSize, config.intermediateSize]);
-    x = add(g, x, linear(g, mul(g, silu(g, gate!), up!), layer.down));
+    x = add(g, x, apply(g, layer.down, mul(g, silu(g, gate!), up!)));
   }
   return { hidden: rmsNorm(g, x, w.norm, normEps), present };
 }
+
+const ones = (g: Graph, n: number): Tensor => g.constant(new Float32Array(n).fill(1), [n]);
 
 /** [batch, heads, time, headDim] → [batch*time, heads·headDim]. */
 function rowsOf(g: Graph, o: Tensor, flat: Dim, width: number, time: Dim): Tensor {

@@ -1,14 +1,31 @@
 /**
  * Configuration of a checkpoint (config.json) reduced to what our graphs need, refusing what they
- * do not compute (biases, rope scaling, other activations). A family is one entry of FAMILIES.
+ * do not compute (sliding windows, other activations, quantized weights). A family is one entry of
+ * FAMILIES; which parameters it has is parameters.ts's matter.
  */
 import { join } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
 import { readJsonObject } from "./files.ts";
+import { parseRope, type RopeScaling, toHuggingFaceRope } from "./rope.ts";
 
-/** Families that can learn here: model_type of config.json to the class that Hugging Face names. */
-export const FAMILIES = { llama: "LlamaForCausalLM" } as const;
+/**
+ * Families that can learn here by model_type of config.json: the class that Hugging Face names,
+ * its keys for optional biases, and its defaults of absent keys. Qwen2 and Qwen2.5 are one family.
+ */
+export const FAMILIES = {
+  llama: { class: "LlamaForCausalLM", biases: ["attention_bias", "mlp_bias"], positions: 2048 },
+  qwen2: { class: "Qwen2ForCausalLM", biases: [], positions: 32768 },
+  qwen3: { class: "Qwen3ForCausalLM", biases: ["attention_bias"], positions: 32768, headDim: 128 },
+} as const satisfies Record<string, Family>;
 export type Architecture = keyof typeof FAMILIES;
+
+interface Family {
+  class: string;
+  biases: readonly ("attention_bias" | "mlp_bias")[];
+  positions: number;
+  /** Else hidden_size / heads. */
+  headDim?: number;
+}
 
 export interface ModelConfig {
   architecture: Architecture;
@@ -23,6 +40,12 @@ export interface ModelConfig {
   headDim: number;
   normEps: number;
   ropeTheta: number;
+  /** Absent: plain rotary positions. */
+  ropeScaling?: RopeScaling;
+  /** Biases of all four attention matrices (Qwen2 has those of q, k and v in any case). */
+  attentionBias?: true;
+  /** Biases of the feed-forward matrices. */
+  mlpBias?: true;
   /** Whether the output layer is the transposed token embedding. */
   tied: boolean;
   maxPositions: number;
@@ -40,7 +63,7 @@ export function readModelConfig(folder: string): ModelConfig {
 
 /**
  * Model configuration from the object of a config.json. Absent keys take the defaults of Hugging
- * Face's LlamaConfig; sizes have no default. `path` only names the file in errors.
+ * Face's configuration classes; sizes have no default. `path` only names the file in errors.
  */
 export function parseModelConfig(json: Record<string, unknown>, path: string): ModelConfig {
   const refuse = (key: string, why: string) =>
@@ -55,15 +78,17 @@ export function parseModelConfig(json: Record<string, unknown>, path: string): M
     throw refuse("model_type", `${show("model_type")}, ${suggest(String(type), known)}`);
   }
   const architecture = type as Architecture;
-  const classes = json.architectures ?? [FAMILIES[architecture]];
-  if (!Array.isArray(classes) || !classes.includes(FAMILIES[architecture])) {
-    throw refuse("architectures", `${show("architectures")}, expected ${FAMILIES[architecture]}`);
+  const family: Family = FAMILIES[architecture];
+  const classes = json.architectures ?? [family.class];
+  if (!Array.isArray(classes) || !classes.includes(family.class)) {
+    throw refuse("architectures", `${show("architectures")}, expected ${family.class}`);
   }
   for (const [key, allowed] of Object.entries(ONLY)) {
     if (!allowed.includes(json[key] ?? allowed[0])) {
       throw refuse(key, `${show(key)}, supported: ${JSON.stringify(allowed[0])}`);
     }
   }
+  if (slides(json)) throw refuse("sliding_window", `${show("sliding_window")}, supported: none`);
 
   const integer = (key: string, fallback?: number): number => {
     const value = json[key] ?? fallback;
@@ -77,6 +102,11 @@ export function parseModelConfig(json: Record<string, unknown>, path: string): M
     if (typeof value === "number" && value > 0 && Number.isFinite(value)) return value;
     throw refuse(key, `is ${JSON.stringify(value)}, not a positive number`);
   };
+  const flag = (key: string): boolean => {
+    const value = json[key] ?? false;
+    if (typeof value !== "boolean") throw refuse(key, `${show(key)}, not true or false`);
+    return value;
+  };
   const tokenId = (key: string, value: unknown): number => {
     if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;
     throw refuse(key, `is ${JSON.stringify(value)}, not a token id`);
@@ -85,18 +115,14 @@ export function parseModelConfig(json: Record<string, unknown>, path: string): M
   const hiddenSize = integer("hidden_size");
   const heads = integer("num_attention_heads");
   const kvHeads = integer("num_key_value_heads", heads);
-  const headDim = integer("head_dim", Math.floor(hiddenSize / heads));
+  const headDim = integer("head_dim", family.headDim ?? Math.floor(hiddenSize / heads));
   if (heads % kvHeads !== 0) {
     throw refuse("num_key_value_heads", `is ${kvHeads}, not a divisor of the ${heads} heads`);
   }
   if (headDim % 2 !== 0) throw refuse("head_dim", `is ${headDim}, rotary positions need it even`);
 
-  const rope = ropeParameters(json, refuse);
+  const biased = (key: Family["biases"][number]) => family.biases.includes(key) && flag(key);
   const eos = json.eos_token_id ?? [];
-  const tied = json.tie_word_embeddings ?? false;
-  if (typeof tied !== "boolean") {
-    throw refuse("tie_word_embeddings", `${show("tie_word_embeddings")}, not true or false`);
-  }
   return {
     architecture,
     vocabSize: integer("vocab_size"),
@@ -107,9 +133,11 @@ export function parseModelConfig(json: Record<string, unknown>, path: string): M
     kvHeads,
     headDim,
     normEps: positive("rms_norm_eps", json.rms_norm_eps ?? 1e-6),
-    ropeTheta: positive("rope_theta", rope.rope_theta ?? json.rope_theta ?? 10000),
-    tied,
-    maxPositions: integer("max_position_embeddings", 2048),
+    ...parseRope(json, refuse),
+    ...(biased("attention_bias") && { attentionBias: true as const }),
+    ...(biased("mlp_bias") && { mlpBias: true as const }),
+    tied: flag("tie_word_embeddings"),
+    maxPositions: integer("max_position_embeddings", family.positions),
     ...(json.bos_token_id != null && { bosId: tokenId("bos_token_id", json.bos_token_id) }),
     eosIds: (Array.isArray(eos) ? eos : [eos]).map((id) => tokenId("eos_token_id", id)),
     // -1 is how the first Llama checkpoints say that they do not pad.
@@ -121,42 +149,24 @@ export function parseModelConfig(json: Record<string, unknown>, path: string): M
 /** Keys whose other values would change the mathematics; an absent key means the first value. */
 const ONLY: Record<string, unknown[]> = {
   hidden_act: ["silu", "swish"],
-  attention_bias: [false],
-  mlp_bias: [false],
-  rope_scaling: [null],
   partial_rotary_factor: [1],
   quantization_config: [null],
 };
 
-/** `rope_parameters` (newer files) when it asks for plain rotary positions; else refuses. */
-function ropeParameters(
-  json: Record<string, unknown>,
-  refuse: (key: string, why: string) => CollmError,
-): Record<string, unknown> {
-  const value = json.rope_parameters ?? {};
-  if (typeof value !== "object" || Array.isArray(value)) {
-    throw refuse("rope_parameters", `is ${JSON.stringify(value)}, not an object`);
-  }
-  const parameters = value as Record<string, unknown>;
-  const type = parameters.rope_type ?? "default";
-  if (type !== "default") {
-    throw refuse("rope_parameters.rope_type", `is ${JSON.stringify(type)}, supported: "default"`);
-  }
-  const extra = Object.keys(parameters).find((key) => key !== "rope_type" && key !== "rope_theta");
-  if (extra !== undefined) {
-    throw refuse(
-      `rope_parameters.${extra}`,
-      `is ${JSON.stringify(parameters[extra])}, not supported`,
-    );
-  }
-  return parameters;
+/** Whether some layer sees only the latest tokens of a long text, as Qwen's files can ask for. */
+function slides(json: Record<string, unknown>): boolean {
+  const { layer_types: types, use_sliding_window: wanted, sliding_window: width } = json;
+  if (Array.isArray(types)) return types.some((type) => type !== "full_attention");
+  const { max_window_layers: from = 28, num_hidden_layers: layers } = json;
+  return wanted === true && width !== null && Number(from) < Number(layers);
 }
 
 /** config.json that Hugging Face and Transformers.js read back to the same model. */
 export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown> {
   const { eosIds, bosId, padId } = config;
+  const family: Family = FAMILIES[config.architecture];
   return {
-    architectures: [FAMILIES[config.architecture]],
+    architectures: [family.class],
     model_type: config.architecture,
     vocab_size: config.vocabSize,
     hidden_size: config.hiddenSize,
@@ -167,9 +177,8 @@ export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown
     head_dim: config.headDim,
     hidden_act: "silu",
     rms_norm_eps: config.normEps,
-    rope_theta: config.ropeTheta,
-    attention_bias: false,
-    mlp_bias: false,
+    ...toHuggingFaceRope(config),
+    ...Object.fromEntries(family.biases.map((key) => [key, config[BIAS[key]] ?? false])),
     max_position_embeddings: config.maxPositions,
     tie_word_embeddings: config.tied,
     ...(bosId !== undefined && { bos_token_id: bosId }),
@@ -178,3 +187,5 @@ export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown
     torch_dtype: "float32",
   };
 }
+
+const BIAS = { attention_bias: "attentionBias", mlp_bias: "mlpBias" } as const;

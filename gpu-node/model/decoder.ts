@@ -1,5 +1,5 @@
 /**
- * The forward pass of a Llama decoder over whole sequences, as a graph: what score, value and
+ * The forward pass of a decoder over whole sequences, as a graph: what score, value and
  * update share. Sequences are right-padded and attention is causal, so padding never reaches a
  * real token. Leaves out generation (program/sample.ts) and losses (program/update.ts).
  */
@@ -18,11 +18,12 @@ import { concat, gatherRows, reshape, reshapeTo, shapeOf } from "../graph/ops/sh
 import type { Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Parameters, project } from "./project.ts";
+import { ropeFrequencies } from "./rope.ts";
 import type { ModelSpec } from "./spec.ts";
 
 /**
- * Rotary tables for `positions` positions: angle = position · theta^(−2i/head_dim), times `scale`:
- * queries are turned and scaled for attention in one pass.
+ * Rotary tables for `positions` positions: angle = position · frequency, times `scale`: queries
+ * are turned and scaled for attention in one pass.
  */
 export function rotaryTables(
   g: Graph,
@@ -31,11 +32,12 @@ export function rotaryTables(
   scale = 1,
 ): RotaryTables {
   const half = config.headDim / 2;
+  const frequencies = ropeFrequencies(config);
   const table = (f: (angle: number) => number) => {
     const data = new Float32Array(positions * half);
     for (let p = 0; p < positions; p++) {
       for (let i = 0; i < half; i++) {
-        data[p * half + i] = scale * f(p * config.ropeTheta ** (-2 * i / config.headDim));
+        data[p * half + i] = scale * f(p * frequencies[i]!);
       }
     }
     return g.constant(data, [positions, half]);
@@ -79,8 +81,14 @@ export function hiddenStates(
     const apply = (y: Tensor, name: string) =>
       project(g, spec, p, y, `model.layers.${layer}.${name}`);
     const h = norm(x, "input_layernorm");
-    const q = turned(apply(h, "self_attn.q_proj"), heads, turnQueries);
-    const k = turned(apply(h, "self_attn.k_proj"), kvHeads, turnKeys);
+    const turnedHeads = (letter: "q" | "k", n: number, tables: RotaryTables) => {
+      const y = apply(h, `self_attn.${letter}_proj`);
+      const name = `self_attn.${letter}_norm`; // of each head, in Qwen3
+      if (!p.has(`model.layers.${layer}.${name}.weight`)) return turned(y, n, tables);
+      return turned(norm(reshape(g, y, ["batch*time", n, headDim]), name), n, tables);
+    };
+    const q = turnedHeads("q", heads, turnQueries);
+    const k = turnedHeads("k", kvHeads, turnKeys);
     const v = split(apply(h, "self_attn.v_proj"), kvHeads);
     const o = reshape(g, attention(g, q, k, v, bias), ["batch*time", heads * headDim]);
     x = add(g, x, apply(o, "self_attn.o_proj"));

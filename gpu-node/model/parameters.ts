@@ -23,13 +23,19 @@ export function modelTensorShapes(config: ModelConfig): Shapes {
   const { hiddenSize: hidden, intermediateSize: inner, headDim, heads, kvHeads } = config;
   const shapes: Shapes = new Map([[EMBEDDING, [config.vocabSize, hidden]]]);
   for (let layer = 0; layer < config.layers; layer++) {
-    const set = (name: string, ...shape: number[]) =>
+    const set = (name: string, ...shape: number[]) => {
       shapes.set(`model.layers.${layer}.${name}.weight`, shape);
+      if (hasBias(config, name)) shapes.set(`model.layers.${layer}.${name}.bias`, [shape[0]!]);
+    };
     set("input_layernorm", hidden);
     set("self_attn.q_proj", heads * headDim, hidden);
     set("self_attn.k_proj", kvHeads * headDim, hidden);
     set("self_attn.v_proj", kvHeads * headDim, hidden);
     set("self_attn.o_proj", hidden, heads * headDim);
+    if (config.architecture === "qwen3") {
+      set("self_attn.q_norm", headDim);
+      set("self_attn.k_norm", headDim);
+    }
     set("post_attention_layernorm", hidden);
     set("mlp.gate_proj", inner, hidden);
     set("mlp.up_proj", inner, hidden);
@@ -38,6 +44,12 @@ export function modelTensorShapes(config: ModelConfig): Shapes {
   shapes.set("model.norm.weight", [hidden]);
   if (!config.tied) shapes.set(OUTPUT, [config.vocabSize, hidden]);
   return shapes;
+}
+
+function hasBias({ architecture, attentionBias, mlpBias }: ModelConfig, name: string): boolean {
+  if (/mlp\.\w+_proj$/.test(name)) return mlpBias === true;
+  if (name === "self_attn.o_proj") return attentionBias === true;
+  return name.endsWith("_proj") && (attentionBias === true || architecture === "qwen2");
 }
 
 /** Parameters of the value head: hidden → hidden → 1. */

@@ -1,4 +1,4 @@
-/** config.json of Llama checkpoints, the parameters it implies, and value heads. */
+/** config.json of Llama and Qwen checkpoints, the parameters it implies, and value heads. */
 import assert from "node:assert/strict";
 import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,10 +21,22 @@ import {
   writeSafetensors,
 } from "../../gpu-node/model/safetensors.ts";
 import { CollmError } from "../../shared/errors.ts";
-import { dataTest, GOLDEN } from "../support/data.ts";
+import { dataTest } from "../support/data.ts";
+import { FAMILIES, GOLDEN as TORCH } from "./golden.ts";
 
-const LLAMA = join(GOLDEN, "torch", "llama-tiny");
+const LLAMA = join(TORCH, "llama-tiny");
+const LLAMA3 = {
+  rope_type: "llama3",
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 64,
+};
 const json = JSON.parse(Deno.readTextFileSync(join(LLAMA, "config.json")));
+const qwen = (type: "qwen2" | "qwen3") => ({
+  model_type: type,
+  architectures: [`Q${type.slice(1)}ForCausalLM`],
+});
 const parse = (change: Record<string, unknown>) =>
   parseModelConfig({ ...json, ...change }, "m/config.json");
 const folder = () => mkdtempSync(join(tmpdir(), "collm-config-"));
@@ -96,13 +108,27 @@ Deno.test("parseModelConfig reads nested rope parameters, several eos ids and nu
 Deno.test("parseModelConfig names file, key and value of what it cannot use", () => {
   const refused: [Record<string, unknown>, RegExp][] = [
     [{ model_type: "lama" }, /model_type is "lama", did you mean 'llama'\?/],
-    [{ model_type: undefined }, /model_type is undefined, known: llama/],
+    [{ model_type: undefined }, /model_type is undefined, known: llama, qwen2, qwen3/],
     [{ architectures: ["LlamaForSequenceClassification"] }, /architectures is .*LlamaForCausalLM$/],
-    [{ rope_scaling: { factor: 8, rope_type: "llama3" } }, /rope_scaling is \{.*supported: null/],
+    [
+      { model_type: "qwen2" },
+      /architectures is \["LlamaForCausalLM"\], expected Qwen2ForCausalLM$/,
+    ],
+    [
+      { rope_scaling: { factor: 8, rope_type: "llama3" } },
+      /rope_scaling\.low_freq_factor is missing/,
+    ],
+    [{ rope_scaling: { ...LLAMA3, low_freq_factor: 4 } }, /high_freq_factor is 4, not above .* 4$/],
+    [
+      { rope_scaling: { type: "linear", factor: -1 } },
+      /rope_scaling\.factor is -1, not a positive/,
+    ],
+    [{ rope_scaling: { type: "dynamic", factor: 2 } }, /rope_type is "dynamic", known: default/],
+    [{ rope_scaling: "linear" }, /rope_scaling is "linear", not an object/],
     [{ rope_parameters: { rope_type: "yarn" } }, /rope_parameters\.rope_type is "yarn"/],
     [{ rope_parameters: { factor: 2 } }, /rope_parameters\.factor is 2, not supported/],
-    [{ attention_bias: true }, /attention_bias is true, supported: false/],
-    [{ mlp_bias: true }, /mlp_bias is true/],
+    [{ attention_bias: 1 }, /attention_bias is 1, not true or false/],
+    [{ mlp_bias: "no" }, /mlp_bias is "no"/],
     [{ hidden_act: "gelu" }, /hidden_act is "gelu", supported: "silu"/],
     [{ quantization_config: { bits: 4 } }, /quantization_config is/],
     [{ hidden_size: undefined }, /hidden_size is missing/],
@@ -124,6 +150,68 @@ Deno.test("parseModelConfig names file, key and value of what it cannot use", ()
   }
 });
 
+Deno.test("parseModelConfig reads rope scaling in each spelling", () => {
+  const scaling = {
+    type: "llama3",
+    factor: 8,
+    lowFrequency: 1,
+    highFrequency: 4,
+    originalPositions: 64,
+  };
+  assert.deepEqual(parse({ rope_scaling: LLAMA3 }).ropeScaling, scaling);
+  const { rope_type: type, ...rest } = LLAMA3;
+  assert.deepEqual(parse({ rope_scaling: { type, ...rest } }).ropeScaling, scaling);
+  const newer = parse({ rope_theta: undefined, rope_parameters: { ...LLAMA3, rope_theta: 5e5 } });
+  assert.deepEqual([newer.ropeScaling, newer.ropeTheta], [scaling, 5e5]);
+  const linear = { type: "linear", factor: 2.5 };
+  assert.deepEqual(parse({ rope_scaling: linear }).ropeScaling, linear);
+  for (const plain of [null, { type: "default" }, { rope_type: "default", rope_theta: 10000 }]) {
+    assert.deepEqual(parse({ rope_scaling: plain }), parse({}));
+  }
+});
+
+Deno.test("parseModelConfig reads biases where the family can have them", () => {
+  const shapes = (change: Record<string, unknown>) =>
+    [...modelTensorShapes(parse({ num_hidden_layers: 1, ...change })).keys()]
+      .filter((name) => name.endsWith(".bias") || name.includes("_norm."))
+      .map((name) => name.split(".").slice(-2).join("."));
+  const [q, k, v, o] = ["q", "k", "v", "o"].map((x) => `${x}_proj.bias`);
+  const mlp = ["gate", "up", "down"].map((x) => `${x}_proj.bias`);
+  const norms = ["q_norm.weight", "k_norm.weight"];
+  assert.deepEqual(shapes({}), []);
+  assert.deepEqual(shapes({ attention_bias: true }), [q, k, v, o]);
+  assert.deepEqual(shapes({ mlp_bias: true }), mlp);
+  // Qwen2's class has its own biases, whatever these keys say.
+  assert.deepEqual(shapes({ ...qwen("qwen2"), attention_bias: false, mlp_bias: true }), [q, k, v]);
+  assert.deepEqual(shapes(qwen("qwen3")), norms);
+  assert.deepEqual(shapes({ ...qwen("qwen3"), attention_bias: true }), [q, k, v, o, ...norms]);
+});
+
+Deno.test("parseModelConfig takes Qwen's defaults of absent keys", () => {
+  const absent = { head_dim: undefined, max_position_embeddings: undefined };
+  const { headDim, maxPositions } = parse({ ...qwen("qwen3"), ...absent });
+  assert.deepEqual([headDim, maxPositions], [128, 32768]);
+  assert.equal(parse({ ...qwen("qwen2"), ...absent }).headDim, 8);
+});
+
+Deno.test("parseModelConfig refuses a sliding window only where a layer would use it", () => {
+  const window = { sliding_window: 4096, max_window_layers: 1 };
+  const model = qwen("qwen2");
+  for (
+    const harmless of [
+      window,
+      { ...window, use_sliding_window: false },
+      { ...window, use_sliding_window: true, sliding_window: null },
+      { ...window, use_sliding_window: true, max_window_layers: 2 },
+      { ...window, layer_types: ["full_attention", "full_attention"] },
+    ]
+  ) assert.deepEqual(parse({ ...model, ...harmless }), parse(model));
+  for (const acts of [{ use_sliding_window: true }, { layer_types: ["sliding_attention"] }]) {
+    const message = refusal(() => parse({ ...model, ...window, ...acts }));
+    assert.match(message, /: sliding_window is 4096, supported: none$/);
+  }
+});
+
 Deno.test("readModelConfig names a folder without config.json and a file that is no JSON", () => {
   const path = folder();
   assert.match(refusal(() => readModelConfig(path)), /config\.json': no such file/);
@@ -134,18 +222,30 @@ Deno.test("readModelConfig names a folder without config.json and a file that is
 });
 
 Deno.test("toHuggingFaceConfig is read back to the same configuration", () => {
-  for (const change of [{}, { eos_token_id: [2, 3] }, { pad_token_id: null, bos_token_id: null }]) {
+  const changes = [
+    {},
+    { eos_token_id: [2, 3] },
+    { pad_token_id: null, bos_token_id: null },
+    { attention_bias: true, mlp_bias: true },
+    { rope_scaling: LLAMA3 },
+    { rope_scaling: { type: "linear", factor: 4 } },
+    { ...qwen("qwen2"), tie_word_embeddings: false },
+    { ...qwen("qwen3"), attention_bias: true },
+  ];
+  for (const change of changes) {
     const config = parse(change);
     assert.deepEqual(parseModelConfig(toHuggingFaceConfig(config), "x"), config);
   }
 });
 
-Deno.test("modelTensorShapes names every tensor of the golden Llama with its shape", () => {
-  const { tensors } = readSafetensors(join(LLAMA, "model.safetensors"));
-  const shapes = modelTensorShapes(readModelConfig(LLAMA));
-  assert.deepEqual([...shapes.keys()].sort(), [...tensors.keys()].sort());
-  for (const [name, shape] of shapes) assert.deepEqual(tensors.get(name)!.shape, shape);
-});
+for (const family of FAMILIES) {
+  Deno.test(`modelTensorShapes names every tensor of the golden ${family} with its shape`, () => {
+    const { tensors } = readSafetensors(join(TORCH, family, "model.safetensors"));
+    const shapes = modelTensorShapes(readModelConfig(join(TORCH, family)));
+    assert.deepEqual([...shapes.keys()].sort(), [...tensors.keys()].sort());
+    for (const [name, shape] of shapes) assert.deepEqual(tensors.get(name)!.shape, shape);
+  });
+}
 
 Deno.test("modelTensorShapes adds an output layer of its own when embeddings are not tied", () => {
   const shapes = modelTensorShapes(parse({ tie_word_embeddings: false }));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readSafetensors, writeSafetensors } from "../../gpu-node/model/safetensors.ts";
-import { close, compareGradients, golden, relative } from "./golden.ts";
+import { close, compareGradients, FAMILIES, golden, relative } from "./golden.ts";
 
 const kernel = async () => new Kernel(await cpuDevice());
 
@@ -35,7 +35,7 @@ async function inTemp<T>(use: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-for (const family of ["llama-tiny"]) {
+for (const family of FAMILIES) {
   const { folder, expected, sequences, policyGradient } = golden(family);
 
   Deno.test(`score and update of ${family} with an adapter give PyTorch's numbers`, () =>

@@ -31,13 +31,14 @@ export function swiglu(g: Graph, gate: Tensor, up: Tensor): Tensor {
   ]);
 }
 
-/** x·w / sqrt(mean(x²) + eps) over the last axis; x [n, d], w [d]. */
+/** x·w / sqrt(mean(x²) + eps) over the last axis; x [..., d], w [d]. */
 export function rmsNorm(g: Graph, x: Tensor, w: Tensor, eps: number): Tensor {
-  const [rows, width] = x.shape;
-  if (x.shape.length !== 2 || typeof width !== "number" || w.shape[0] !== width) {
-    shapeError("rmsNorm", "expected [rows, d] and [d]", x, w);
+  const rows = x.shape.slice(0, -1);
+  const width = x.shape.at(-1);
+  if (typeof width !== "number" || w.shape[0] !== width) {
+    shapeError("rmsNorm", "expected [..., d] and [d]", x, w);
   }
-  const column = [rows!, 1];
+  const column = [...rows, 1];
   const [y, inverse] = g.emit(
     "SimplifiedLayerNormalization",
     [x, w],
@@ -47,7 +48,7 @@ export function rmsNorm(g: Graph, x: Tensor, w: Tensor, eps: number): Tensor {
   return g.record([x, w], y, (dy) => {
     // With e = dy∘x: dw = Σ inverse·e over rows, dx = inverse·(dy∘w) − x·(inverse³·(e·w)/d).
     const e = mul(g, dy, x);
-    const dw = reduceSum(g, mul(g, e, inverse), [0]);
+    const dw = reduceSum(g, mul(g, e, inverse), [...rows.keys()]);
     const inner = matmul(g, e, reshape(g, w, [width, 1]));
     const cube = mul(g, mul(g, inverse, inverse), mul(g, inverse, g.scalar(1 / width)));
     return [

@@ -1,6 +1,7 @@
 /**
- * The whole node on a small random Llama against PyTorch's numbers (tests/golden/torch/llama-tiny):
- * log-probabilities, policy-gradient loss and gradients, AdamW, value head, greedy tokens.
+ * The whole node on a small random model of each family against PyTorch's numbers
+ * (tests/golden/torch): log-probabilities, policy-gradient loss and gradients, AdamW, value head,
+ * greedy tokens; and what holds of the node's verbs whatever the family.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -8,107 +9,123 @@ import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
 import type { GradientReport } from "../../gpu-node/verbs.ts";
-import { close, compareGradients, golden as goldenOf, relative } from "./golden.ts";
+import { close, compareGradients, FAMILIES, golden, relative } from "./golden.ts";
 
-const { folder, expected: golden, sequences, policyGradient } = goldenOf("llama-tiny");
-
-async function kernel(): Promise<Kernel> {
+async function kernel(source = golden("llama-tiny").folder): Promise<Kernel> {
   const node = new Kernel(await cpuDevice());
-  await node.load({ policy: "tiny", source: folder });
+  await node.load({ policy: "tiny", source });
   return node;
 }
 
-Deno.test("score gives PyTorch's log-probabilities within 1e-4", async () => {
-  const { logprobs } = await (await kernel()).score("tiny", sequences);
-  (golden.response_logprobs as number[][]).forEach((row, i) => {
-    assert.equal(logprobs[i]!.length, row.length);
-    row.forEach((x, k) => close(logprobs[i]![k]!, x, 1e-4, `logprob ${i},${k}`));
+for (const family of FAMILIES) {
+  const { folder, expected, sequences, policyGradient } = golden(family);
+  const load = () => kernel(folder);
+
+  Deno.test(`score gives PyTorch's log-probabilities of ${family} within 1e-4`, async () => {
+    const { logprobs } = await (await load()).score("tiny", sequences);
+    (expected.response_logprobs as number[][]).forEach((row, i) => {
+      assert.equal(logprobs[i]!.length, row.length);
+      row.forEach((x, k) => close(logprobs[i]![k]!, x, 1e-4, `logprob ${i},${k}`));
+    });
   });
-});
 
-Deno.test("update without apply gives PyTorch's policy gradients within 1e-3", async () => {
-  const node = await kernel();
-  const result = await node.update(policyGradient({ apply: false, report: "gradients" }));
-  const expected = golden.policy_gradient_full;
-  relative(result.loss, expected.loss, 1e-3, "loss");
-  relative(result.grad_norm, expected.grad_norm, 1e-3, "grad_norm");
-  compareGradients(result.gradients!, expected.grads, 1e-3);
-});
-
-Deno.test("three fused AdamW steps end at PyTorch's parameters within 1e-4", async () => {
-  const node = await kernel();
-  const target = await Deno.makeTempDir();
-  const results = [];
-  for (const seq of [1, 2, 3]) results.push(await node.update(policyGradient({ seq })));
-  relative(results[2]!.loss, golden.adamw_3_steps.loss_before_step_3, 1e-3, "loss before step 3");
-  await node.save("tiny", join(target, "out"));
-  const saved = readCheckpointTensors(join(target, "out"));
-  for (
-    const [name, e] of Object.entries(golden.adamw_3_steps.params as Record<string, GradientReport>)
-  ) {
-    const data = saved.get(name)!.data;
-    const norm = Math.sqrt(data.reduce((n, x) => n + x * x, 0));
-    relative(norm, e.norm, 1e-4, `norm of ${name}`);
-    e.first.forEach((x, i) => close(data[i]!, x, 1e-4, `${name} first[${i}]`));
-    e.last.forEach((x, i) => close(data.at(i - 2)!, x, 1e-4, `${name} last[${i}]`));
-  }
-  await Deno.remove(target, { recursive: true });
-});
-
-Deno.test("value head and value loss agree with PyTorch", async () => {
-  const node = await kernel();
-  const reads = sequences.map((s) => ({ tokens: s.tokens, read_at: s.prompt_length - 1 }));
-  const { values } = await node.values("tiny", reads);
-  const critic = golden.critic;
-  values.forEach((v, i) => close(v, critic.values[i], 1e-4, `value ${i}`));
-  const result = await node.update({
-    ...policyGradient({
-      loss: "value_mse",
-      loss_scale: critic.coef,
-      apply: false,
-      report: "gradients",
-    }),
-    batch: sequences.map((s, i) => ({ ...s, target: critic.targets[i] })),
+  Deno.test(`update without apply gives PyTorch's policy gradients of ${family} within 1e-3`, async () => {
+    const node = await load();
+    const result = await node.update(policyGradient({ apply: false, report: "gradients" }));
+    const full = expected.policy_gradient_full;
+    relative(result.loss, full.loss, 1e-3, "loss");
+    relative(result.grad_norm, full.grad_norm, 1e-3, "grad_norm");
+    compareGradients(result.gradients!, full.grads, 1e-3);
   });
-  relative(result.loss, critic.loss, 1e-3, "loss");
-  compareGradients(result.gradients!, critic.grads, 1e-3);
-});
 
-Deno.test("greedy sampling continues with PyTorch's tokens", async () => {
-  const node = await kernel();
-  const { completions } = await node.sample({
-    policy: "tiny",
-    prompts: [golden.greedy.prompt],
-    seeds: [1],
-    max_tokens: 12,
-    temperature: 0,
-    stop_tokens: [],
+  Deno.test(`update thrice with AdamW ends at PyTorch's parameters of ${family} within 1e-4`, async () => {
+    const node = await load();
+    const target = await Deno.makeTempDir();
+    const results = [];
+    for (const seq of [1, 2, 3]) results.push(await node.update(policyGradient({ seq })));
+    relative(
+      results[2]!.loss,
+      expected.adamw_3_steps.loss_before_step_3,
+      1e-3,
+      "loss before step 3",
+    );
+    await node.save("tiny", join(target, "out"));
+    const saved = readCheckpointTensors(join(target, "out"));
+    for (
+      const [name, e] of Object.entries(
+        expected.adamw_3_steps.params as Record<string, GradientReport>,
+      )
+    ) {
+      const data = saved.get(name)!.data;
+      const norm = Math.sqrt(data.reduce((n, x) => n + x * x, 0));
+      relative(norm, e.norm, 1e-4, `norm of ${name}`);
+      e.first.forEach((x, i) => close(data[i]!, x, 1e-4, `${name} first[${i}]`));
+      e.last.forEach((x, i) => close(data.at(i - 2)!, x, 1e-4, `${name} last[${i}]`));
+    }
+    await Deno.remove(target, { recursive: true });
   });
-  assert.deepEqual(completions[0]!.tokens, golden.greedy.new_tokens);
-});
 
-Deno.test("sample reports the log-probabilities that score computes", async () => {
-  const node = await kernel();
-  const prompts = [[5, 6, 7], [8, 9, 10, 11, 12, 13], Array.from({ length: 40 }, (_, i) => i + 1)];
-  const { completions } = await node.sample({
-    policy: "tiny",
-    prompts,
-    seeds: [1, 2, 3],
-    max_tokens: 20,
-    temperature: 1,
-    stop_tokens: [],
+  Deno.test(`values and value_mse of ${family} agree with PyTorch`, async () => {
+    const node = await load();
+    const reads = sequences.map((s) => ({ tokens: s.tokens, read_at: s.prompt_length - 1 }));
+    const { values } = await node.values("tiny", reads);
+    const critic = expected.critic;
+    values.forEach((v, i) => close(v, critic.values[i], 1e-4, `value ${i}`));
+    const result = await node.update({
+      ...policyGradient({
+        loss: "value_mse",
+        loss_scale: critic.coef,
+        apply: false,
+        report: "gradients",
+      }),
+      batch: sequences.map((s, i) => ({ ...s, target: critic.targets[i] })),
+    });
+    relative(result.loss, critic.loss, 1e-3, "loss");
+    compareGradients(result.gradients!, critic.grads, 1e-3);
   });
-  const { logprobs } = await node.score(
-    "tiny",
-    completions.map((c, i) => ({
-      tokens: [...prompts[i]!, ...c.tokens],
-      prompt_length: prompts[i]!.length,
-    })),
-  );
-  completions.forEach((c, i) =>
-    c.logprobs.forEach((x, k) => close(x, logprobs[i]![k]!, 1e-4, `logprob ${i},${k}`))
-  );
-});
+
+  Deno.test(`sample continues greedily with PyTorch's tokens of ${family}`, async () => {
+    const node = await load();
+    const { completions } = await node.sample({
+      policy: "tiny",
+      prompts: [expected.greedy.prompt],
+      seeds: [1],
+      max_tokens: 12,
+      temperature: 0,
+      stop_tokens: [],
+    });
+    assert.deepEqual(completions[0]!.tokens, expected.greedy.new_tokens);
+  });
+
+  Deno.test(`sample reports the log-probabilities that score computes for ${family}`, async () => {
+    const node = await load();
+    const prompts = [
+      [5, 6, 7],
+      [8, 9, 10, 11, 12, 13],
+      Array.from({ length: 40 }, (_, i) => i + 1),
+    ];
+    const { completions } = await node.sample({
+      policy: "tiny",
+      prompts,
+      seeds: [1, 2, 3],
+      max_tokens: 20,
+      temperature: 1,
+      stop_tokens: [],
+    });
+    const { logprobs } = await node.score(
+      "tiny",
+      completions.map((c, i) => ({
+        tokens: [...prompts[i]!, ...c.tokens],
+        prompt_length: prompts[i]!.length,
+      })),
+    );
+    completions.forEach((c, i) =>
+      c.logprobs.forEach((x, k) => close(x, logprobs[i]![k]!, 1e-4, `logprob ${i},${k}`))
+    );
+  });
+}
+
+const { sequences, policyGradient } = golden("llama-tiny");
 
 Deno.test("sample gives collm-tiny's rows the same bits whatever their number", async () => {
   const node = new Kernel(await cpuDevice());
