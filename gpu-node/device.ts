@@ -1,10 +1,13 @@
 /**
- * Where programs run: ONNX Runtime sessions on one device. The only file that creates sessions.
- * Sessions block their thread while they run, so all of this lives in a Worker.
+ * Where programs run, as the rest of the node sees it: tensors, compiled graphs, one device.
+ * Implemented in device/ on ONNX Runtime, whose sessions block their thread while they run: all of
+ * this lives in a Worker.
  */
-import { type InferenceSession, loadOnnxRuntime, type OnnxTensor } from "../deps.ts";
-import { encodeModel } from "./graph/encode.ts";
+import type { OnnxTensor } from "../deps.ts";
 import type { Graph } from "./graph/graph.ts";
+import type { DeviceName } from "./verbs.ts";
+
+export { cpuDevice, openDevice } from "./device/choose.ts";
 
 export type TensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
@@ -17,8 +20,9 @@ export interface HostTensor {
 /** A compiled graph. */
 export interface Program {
   /**
-   * Runs once. Values may be host tensors or tensors of an earlier run.
-   * `into` gives buffers that outputs are written to instead of new ones.
+   * Runs once. Values may be host tensors or tensors of an earlier run on the same device; one of
+   * another device is refused. Outputs are on the host, except those that `keep` named.
+   * `into` gives host tensors that outputs are written to instead of new ones.
    */
   run(
     feeds: Record<string, HostTensor | OnnxTensor>,
@@ -27,65 +31,36 @@ export interface Program {
   release(): Promise<void>;
 }
 
-export interface Device {
-  readonly name: "cpu";
+export interface CompileOptions {
   /**
-   * `spins`: its threads go on spinning for a while after a run, which makes the many small steps
-   * of sampling faster, and takes the cores from whatever program runs next.
+   * Its threads go on spinning for a while after a run, which makes the many small steps of
+   * sampling faster, and takes the cores from whatever program runs next.
    */
-  compile(graph: Graph, options?: { spins?: boolean }): Promise<Program>;
-  tensor(value: HostTensor): OnnxTensor;
+  spins?: boolean;
+  /**
+   * Outputs that stay in the device's memory, to be fed to later runs; whoever takes them frees
+   * them (`dispose` below). A device that shares the host's memory ignores it.
+   */
+  keep?: (output: string) => boolean;
 }
 
-const THREADS = 2;
+export interface Device {
+  readonly name: DeviceName;
+  compile(graph: Graph, options?: CompileOptions): Promise<Program>;
+  /** A host value as a tensor; nothing is copied. */
+  tensor(value: HostTensor): OnnxTensor;
+  /** A host value in the device's memory, for as long as it is needed. */
+  upload(value: HostTensor): Promise<OnnxTensor>;
+  /** A tensor's values on the host, wherever it is. Do not write to them. */
+  read(tensor: OnnxTensor): Promise<TensorData>;
+  /** Operations that fell back to the CPU in the programs run so far, with their number of nodes. */
+  cpuNodes(): Record<string, number>;
+}
 
-/** The CPU device with a fixed number of threads: the same sums in the same order every time. */
-export async function cpuDevice(): Promise<Device> {
-  const ort = await loadOnnxRuntime();
-  const tensor = (value: HostTensor): OnnxTensor => {
-    const type = value.data instanceof Float32Array
-      ? "float32"
-      : value.data instanceof Int32Array
-      ? "int32"
-      : value.data instanceof BigInt64Array
-      ? "int64"
-      : "bool";
-    return new ort.Tensor(type, value.data as Float32Array, [...value.dims]) as OnnxTensor;
-  };
-  return {
-    name: "cpu",
-    tensor,
-    async compile(graph, options = {}) {
-      const session: InferenceSession = await ort.InferenceSession.create(
-        await encodeModel(graph),
-        {
-          executionProviders: ["cpu"],
-          intraOpNumThreads: THREADS,
-          interOpNumThreads: 1,
-          executionMode: "sequential",
-          // Shapes change from call to call: planning memory per shape costs more than it saves.
-          enableMemPattern: false,
-          graphOptimizationLevel: "all",
-          logSeverityLevel: 3,
-          extra: { "session.force_spinning_stop": options.spins ? "0" : "1" },
-        },
-      );
-      return {
-        async run(feeds, into) {
-          const inputs = Object.fromEntries(
-            Object.entries(feeds).map((
-              [k, v],
-            ) => [k, "data" in v && !("location" in v) ? tensor(v) : v]),
-          ) as Record<string, OnnxTensor>;
-          const fetches = into &&
-            Object.fromEntries(session.outputNames.map((name) => [name, into[name] ?? null]));
-          return await (fetches ? session.run(inputs, fetches) : session.run(inputs)) as Record<
-            string,
-            OnnxTensor
-          >;
-        },
-        release: () => session.release(),
-      };
-    },
-  };
+/** Whether the tensor's values are in the host's memory. */
+export const onHost = (tensor: OnnxTensor): boolean => tensor.location === "cpu";
+
+/** Frees device memory at once; the host's is left to the garbage collector. */
+export function dispose(tensors: Iterable<OnnxTensor>): void {
+  for (const tensor of tensors) if (tensor.location === "gpu-buffer") tensor.dispose();
 }

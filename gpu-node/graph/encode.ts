@@ -8,14 +8,17 @@ import type { Dtype, Tensor } from "./tensor.ts";
 
 const TYPE: Record<Dtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
 
+/** What a node is written as, in the graph that holds it: itself, or others in its place. */
+export type Lower = (graph: Graph, node: Node) => Node[];
+
 /** The model's bytes, ready for an inference session. */
-export async function encodeModel(graph: Graph): Promise<Uint8Array> {
+export async function encodeModel(graph: Graph, lower?: Lower): Promise<Uint8Array> {
   const { onnx } = (await loadOnnxProto()).default;
   const model = onnx.ModelProto.create({
     irVersion: 8,
     producerName: "collm",
     opsetImport: [{ domain: "", version: 18 }, { domain: "com.microsoft", version: 1 }],
-    graph: graphProto(graph, "main"),
+    graph: graphProto(graph, "main", lower ?? ((_, node) => [node])),
   });
   return onnx.ModelProto.encode(model).finish();
 }
@@ -26,14 +29,21 @@ type Proto = any; // protobufjs objects are plain records
 type Rename = (name: string) => string;
 
 /** `outer` renames tensors of the graphs around this one. */
-function graphProto(graph: Graph, name: string, outer: Rename = (name) => name): Proto {
+function graphProto(
+  graph: Graph,
+  name: string,
+  lower: Lower,
+  outer: Rename = (name) => name,
+): Proto {
   const { nodes, outputs, rename } = withNamedOutputs(graph, outer);
+  // Before the initializers: lowering may add constants to the root graph.
+  const node = nodes.flatMap((n) => lower(graph, n)).map((n) => nodeProto(n, lower, rename));
   return {
     name,
     input: graph.inputs.map(valueInfo),
     output: outputs.map(valueInfo),
     initializer: graph.constants.map(tensorProto),
-    node: nodes.map((node) => nodeProto(node, rename)),
+    node,
   };
 }
 
@@ -83,20 +93,22 @@ function tensorProto({ tensor, data }: Constant): Proto {
   };
 }
 
-function nodeProto(node: Node, rename: Rename): Proto {
+function nodeProto(node: Node, lower: Lower, rename: Rename): Proto {
   return {
+    // Names make a profile readable; outputs are unique in the whole model.
+    name: node.outputs.find((output) => output !== "")!,
     opType: node.op,
     domain: node.domain,
     input: node.inputs,
     output: node.outputs,
     attribute: Object.entries(node.attributes).map(([name, value]) =>
-      attribute(name, value, rename)
+      attribute(name, value, lower, rename)
     ),
   };
 }
 
-function attribute(name: string, value: Attribute, rename: Rename): Proto {
-  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name, rename) };
+function attribute(name: string, value: Attribute, lower: Lower, rename: Rename): Proto {
+  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name, lower, rename) };
   if (typeof value === "number") return { name, type: 2, i: value };
   if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };
   if (Array.isArray(value)) return { name, type: 7, ints: value };
