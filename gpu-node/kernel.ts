@@ -20,6 +20,7 @@ import type {
   GpuNode,
   LoadRequest,
   PolicyInfo,
+  SampleHooks,
   SampleRequest,
   SampleResult,
   SaveOptions,
@@ -31,11 +32,6 @@ import type {
 
 /** How many answered updates are remembered per policy for retries. */
 const ANSWERS_KEPT = 64;
-
-export interface SampleHooks {
-  onTokens?(request: number, row: number, tokens: number[], logprobs: number[]): void;
-  cancelled?(request: number): boolean;
-}
 
 export class Kernel implements GpuNode {
   readonly #policies = new Map<string, Policy>();

@@ -27,11 +27,25 @@ export interface SampleRequest {
   stop_tokens: number[];
 }
 
-export interface SampleOptions {
+export interface WaitOptions {
+  /**
+   * Gives the call up: one that waits is dropped, one under way is stopped where that is possible
+   * (an update is not: its result is kept for its seq). It rejects with the signal's reason.
+   */
+  signal?: AbortSignal;
+}
+
+export interface SampleOptions extends WaitOptions {
   /** Called with the fresh tokens of prompt `row`, in order, while generation goes on. */
   onTokens?: (row: number, tokens: number[], logprobs: number[]) => void;
-  /** Stops the work; the call then rejects with the signal's reason. */
-  signal?: AbortSignal;
+}
+
+/** What the sampler asks and tells while it works on several requests at once. */
+export interface SampleHooks {
+  /** Fresh tokens of prompt `row` of request number `request`, in order. */
+  onTokens?(request: number, row: number, tokens: number[], logprobs: number[]): void;
+  /** Asked between chunks; a cancelled request's result is an error. */
+  cancelled?(request: number): boolean;
 }
 
 export interface Completion {
@@ -215,14 +229,25 @@ export interface GpuNode {
   score(
     policy: string,
     sequences: Sequence[],
+    options?: WaitOptions,
   ): Promise<{ logprobs: number[][]; policy_version: string }>;
   values(
     policy: string,
     sequences: ValueSequence[],
+    options?: WaitOptions,
   ): Promise<{ values: number[]; policy_version: string }>;
-  update(request: UpdateRequest): Promise<UpdateResult>;
+  update(request: UpdateRequest, options?: WaitOptions): Promise<UpdateResult>;
   /** Writes weights, tokenizer, configuration and (with `state`) optimizer state to a folder. */
   save(policy: string, folder: string, options?: SaveOptions): Promise<void>;
   unload(policy: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A node that takes many sample requests as one batch. */
+export interface BatchNode extends GpuNode {
+  /** A promise per request: one that fails or is given up fails alone. */
+  sampleTogether(
+    requests: readonly SampleRequest[],
+    options: readonly SampleOptions[],
+  ): Promise<SampleResult>[];
 }

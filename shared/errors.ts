@@ -16,6 +16,7 @@ export const STATUS = {
   too_many_requests: 429,
   internal: 500,
   unavailable: 503,
+  deadline: 504,
 } as const;
 
 export type ErrorCode = keyof typeof STATUS;

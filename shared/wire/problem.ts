@@ -30,6 +30,7 @@ const TITLES: Record<ErrorCode, string> = {
   too_many_requests: "Too many requests",
   internal: "Internal error",
   unavailable: "Unavailable",
+  deadline: "Deadline passed",
 };
 
 /** The CollmError in what was thrown (the database driver wraps it), or what stands for it. */

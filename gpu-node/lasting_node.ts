@@ -1,0 +1,191 @@
+/**
+ * A GPU node that outlives its worker: one that dies is started anew, its policies are loaded and
+ * their updates replayed, and what was under way is tried once more. A policy that cannot be
+ * brought back to its last version is lost alone, with a clear sentence. The journal is bounded: a
+ * policy with many updates behind it is saved, and its journal starts there.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { CollmError } from "../shared/errors.ts";
+import { answered, type Entry, newEntry, payloadOf, record, startFrom } from "./journal.ts";
+import type { BatchNode, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
+import { WorkerEnded } from "./worker_client.ts";
+
+export interface LastingOptions {
+  /** Updates of one policy that are replayed at most, and the numbers in their batches. */
+  updates?: number;
+  numbers?: number;
+  /** Told of every restart. */
+  onRestart?: (cause: WorkerEnded) => void;
+  /** Told when a policy's state cannot be saved: its journal goes on growing. */
+  onFault?: (error: unknown) => void;
+}
+
+/** `open` starts a worker. */
+export function openLastingNode(
+  open: () => BatchNode,
+  { updates = 64, numbers = 2 ** 24, onRestart, onFault }: LastingOptions = {},
+): BatchNode {
+  const journal = new Map<string, Entry>();
+  /** Policies that a restart could not bring back. */
+  const lost = new Map<string, CollmError>();
+  /** Private checkpoints, made when first needed. */
+  let folder: string | null = null;
+  let saves = 0;
+  let node = Promise.resolve(open());
+
+  /** A fresh worker with every policy at its last version. */
+  async function restore(): Promise<BatchNode> {
+    const fresh = open();
+    for (const [policy, entry] of journal) {
+      try {
+        await replay(fresh, entry);
+      } catch (cause) {
+        const why = (cause as Error).message;
+        const what = `Cannot restore policy '${policy}' after its worker died: ${why}`;
+        lost.set(policy, new CollmError("unavailable", what, { cause }));
+        journal.delete(policy);
+        if (cause instanceof WorkerEnded) return await restore();
+        await fresh.unload(policy).catch(() => {});
+      }
+    }
+    return fresh;
+  }
+
+  /** Runs `deed`, and once more on a fresh worker when that one dies meanwhile. */
+  async function survive<T>(
+    verb: string,
+    policy: string | null,
+    deed: (node: BatchNode) => Promise<T>,
+  ): Promise<T> {
+    for (let attempt = 0;; attempt++) {
+      const used = node;
+      try {
+        return await deed(await used);
+      } catch (cause) {
+        if (!(cause instanceof WorkerEnded)) throw lost.get(policy ?? "") ?? cause;
+        // The first to notice starts the next worker for all.
+        if (node === used) {
+          onRestart?.(cause);
+          node = restore();
+        }
+        if (attempt === 0) continue;
+        const what = `Cannot ${verb}${policy === null ? "" : ` policy '${policy}'`}`;
+        throw new CollmError("unavailable", `${what}: the GPU worker died twice of it`, { cause });
+      }
+    }
+  }
+
+  /** Saves a policy whose journal has grown long; where that fails the journal stays. */
+  async function shorten(policy: string, entry: Entry): Promise<void> {
+    const count = entry.updates.length;
+    const size = entry.updates.reduce((sum, update) => sum + update.numbers, 0);
+    if (count % updates !== 0 && size < numbers) return;
+    const old = isPrivate(entry.load.source) ? entry.load.source : null;
+    try {
+      folder ??= Deno.makeTempDirSync({ prefix: "collm-journal-" });
+      const path = join(folder, String(saves++));
+      await survive("save", policy, (used) => used.save(policy, path, { state: true }));
+      startFrom(entry, path, count);
+      if (old !== null) rmSync(old, { recursive: true });
+    } catch (error) {
+      onFault?.(error);
+    }
+  }
+  const isPrivate = (source: string) => folder !== null && source.startsWith(folder);
+
+  function sampleTogether(
+    requests: readonly SampleRequest[],
+    options: readonly SampleOptions[],
+  ): Promise<SampleResult>[] {
+    const attempts = requests.map((request, i) => repeatable(request, options[i] ?? {}));
+    const batch = node.then((used) => used.sampleTogether(requests, attempts.map((a) => a())));
+    return requests.map((request, i) => {
+      let first = true;
+      return survive("sample", request.policy, async (used) => {
+        if (!first) return await used.sample(request, attempts[i]!());
+        first = false;
+        return await (await batch)[i]!;
+      });
+    });
+  }
+
+  return {
+    async load(request) {
+      const { policy } = request;
+      const info = await survive("load", policy, (used) => used.load(request));
+      lost.delete(policy);
+      journal.set(policy, newEntry(request, info));
+      return info;
+    },
+    list: () => survive("list policies", null, (used) => used.list()),
+    sampleTogether,
+    sample: (request, options = {}) => sampleTogether([request], [options])[0]!,
+    score: (policy, sequences) => survive("score", policy, (used) => used.score(policy, sequences)),
+    values: (policy, sequences) =>
+      survive("read values of", policy, (used) => used.values(policy, sequences)),
+    async update(request) {
+      const { policy, apply } = request;
+      const entry = journal.get(policy);
+      const payload = payloadOf(request);
+      const known = entry && answered(entry, request, payload);
+      if (known) return known;
+      const result = await survive("update", policy, (used) => used.update(request));
+      if (entry && apply !== false) {
+        record(entry, request, payload, result);
+        await shorten(policy, entry);
+      }
+      return result;
+    },
+    save: (policy, path, options) =>
+      survive("save", policy, (used) => used.save(policy, path, options)),
+    async unload(policy) {
+      if (lost.delete(policy)) return;
+      await survive("unload", policy, (used) => used.unload(policy));
+      const source = journal.get(policy)?.load.source;
+      journal.delete(policy);
+      if (source !== undefined && isPrivate(source)) rmSync(source, { recursive: true });
+    },
+    async close() {
+      await (await node).close();
+      if (folder !== null) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Options for each attempt at a request. Equal seeds draw equal tokens, so a later attempt tells
+ * only those that no earlier one has told.
+ */
+function repeatable(
+  { prompts }: SampleRequest,
+  options: SampleOptions,
+): () => SampleOptions {
+  const { onTokens } = options;
+  if (!onTokens) return () => options;
+  const told = prompts.map(() => 0);
+  return () => {
+    const seen = prompts.map(() => 0);
+    return {
+      ...options,
+      onTokens(row, tokens, logprobs) {
+        const skip = Math.max(0, told[row]! - seen[row]!);
+        seen[row]! += tokens.length;
+        told[row] = Math.max(told[row]!, seen[row]!);
+        if (skip < tokens.length) onTokens(row, tokens.slice(skip), logprobs.slice(skip));
+      },
+    };
+  };
+}
+
+/** Loads and updates a policy again; throws where the versions are not the recorded ones. */
+async function replay(node: BatchNode, { load, version, updates }: Entry): Promise<void> {
+  const same = (found: string, expected: string) => {
+    if (found === expected) return;
+    throw new CollmError("unavailable", `it came back as version ${found}, not ${expected}`);
+  };
+  same((await node.load(load)).policy_version, version);
+  for (const { request, version } of updates) {
+    same((await node.update(request)).policy_version, version);
+  }
+}
