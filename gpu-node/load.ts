@@ -26,7 +26,7 @@ import {
   readValueHead,
   valueHeadShapes,
 } from "./model/parameters.ts";
-import { readSafetensors, type TensorData } from "./model/safetensors.ts";
+import { openSafetensors, type TensorData } from "./model/safetensors.ts";
 import { type LoraSpec, modelSpec } from "./model/spec.ts";
 import { type Base, type Policy, versionOf } from "./policy.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
@@ -45,6 +45,7 @@ export const STATE_FILE = "training_state.json";
 /** Bases in use by their folder: read once, however many policies stand on them. */
 export type Bases = Map<string, Base>;
 
+/** Values are read when asked for, so that at most one tensor is in memory twice. */
 type Weights = ReadonlyMap<string, TensorData>;
 
 /** Throws CollmError naming file and tensor when the folder does not hold a usable checkpoint. */
@@ -157,7 +158,7 @@ function readState(folder: string): { step: number; moments: Weights } {
   const path = join(folder, STATE_FILE);
   if (!existsSync(path)) return { step: 0, moments: new Map() };
   const { step } = JSON.parse(readFileSync(path, "utf8")) as { step: number };
-  return { step, moments: readSafetensors(join(folder, OPTIMIZER_FILE)).tensors };
+  return { step, moments: openSafetensors(join(folder, OPTIMIZER_FILE)).tensors };
 }
 
 /** Read at once: the source may be a checkpoint that is gone when the policy is saved. */

@@ -1,23 +1,25 @@
 /**
  * Tensors of a checkpoint folder: model.safetensors, or the shards that
- * model.safetensors.index.json names. What the tensors must be is config.ts's matter.
+ * model.safetensors.index.json names. Values are read one tensor at a time, when asked for.
+ * What the tensors must be is parameters.ts's matter.
  */
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { readJsonObject } from "./files.ts";
-import { readSafetensors, type Tensor } from "./safetensors.ts";
+import { openSafetensors, type Tensor } from "./safetensors.ts";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
 /**
- * All tensors of the checkpoint in `folder`. Throws CollmError naming the file and the tensor when
- * there are no weights, or when index and shards do not name the same tensors.
+ * All tensors of the checkpoint in `folder`; their `data` is read from disk each time that it is
+ * asked for. Throws CollmError naming the file and the tensor when there are no weights, when index
+ * and shards do not name the same tensors, and on reading, when a value is not finite.
  */
 export function readCheckpointTensors(folder: string): Map<string, Tensor> {
   const single = join(folder, WEIGHTS);
-  if (existsSync(single)) return readSafetensors(single).tensors;
+  if (existsSync(single)) return openFile(single);
   const path = join(folder, INDEX);
   if (!existsSync(path)) {
     throw new CollmError(
@@ -28,7 +30,7 @@ export function readCheckpointTensors(folder: string): Map<string, Tensor> {
   const shardOf = readIndex(path);
   const tensors = new Map<string, Tensor>();
   for (const shard of new Set(shardOf.values())) {
-    for (const [name, tensor] of readSafetensors(join(folder, shard)).tensors) {
+    for (const [name, tensor] of openFile(join(folder, shard))) {
       if (shardOf.get(name) !== shard) {
         throw new CollmError(
           "invalid_request",
@@ -48,6 +50,30 @@ export function readCheckpointTensors(folder: string): Map<string, Tensor> {
     }
   }
   return tensors;
+}
+
+function openFile(path: string): Map<string, Tensor> {
+  return new Map(
+    [...openSafetensors(path).tensors].map(([name, tensor]) => [name, {
+      dtype: tensor.dtype,
+      shape: tensor.shape,
+      get data() {
+        return requireFinite(tensor.data, name, path);
+      },
+    }]),
+  );
+}
+
+/** One NaN would make every answer of the model NaN, far from its cause. */
+function requireFinite(data: Float32Array, name: string, path: string): Float32Array {
+  let sum = 0;
+  for (let i = 0; i < data.length; i++) sum += 0 * data[i]!;
+  if (sum === 0) return data;
+  const at = data.findIndex((x) => !Number.isFinite(x));
+  throw new CollmError(
+    "invalid_request",
+    `Cannot use '${path}': tensor '${name}' holds ${data[at]} at index ${at}`,
+  );
 }
 
 function readIndex(path: string): Map<string, string> {

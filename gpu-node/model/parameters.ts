@@ -131,5 +131,8 @@ function pick(shapes: Shapes, tensors: ReadonlyMap<string, Tensor>, source: stri
   return chosen;
 }
 
-const same = (a: Tensor, b: Tensor) =>
-  a.data.length === b.data.length && a.data.every((value, i) => value === b.data[i]);
+function same(a: Tensor, b: Tensor): boolean {
+  if (a.shape.join() !== b.shape.join()) return false;
+  const [x, y] = [a.data, b.data];
+  return x.every((value, i) => value === y[i]);
+}

@@ -1,17 +1,23 @@
 /**
  * Safetensors files: 8 bytes of header length (little endian), a JSON header
  * {name: {dtype, shape, data_offsets}}, then the tensors' bytes without gaps. Reads F32, F16 and
- * BF16, always into float32; writes F32. Leaves out integer types and lazy loading.
+ * BF16, always into float32, one tensor at a time; writes F32. Leaves out integer types.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { CollmError } from "../../shared/errors.ts";
 import { fileError, writeFileAtomic } from "./files.ts";
 
-/** A tensor in memory, row-major float32, with the type it has in its file. */
+/** A tensor, row-major float32, with the type it has in its file. */
 export interface Tensor {
   dtype: Dtype;
   shape: number[];
-  data: Float32Array;
+  /** Of an opened file: read from it, into a new array, each time that it is asked for. */
+  readonly data: Float32Array;
+}
+
+export interface SafetensorsFile {
+  tensors: Map<string, Tensor>;
+  metadata: Record<string, string>;
 }
 
 /** What is written: shape and row-major float32 values. */
@@ -33,31 +39,44 @@ const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = "__metadata__";
 
 /**
- * All tensors of the safetensors file at `path`, in the order of their bytes, and its metadata.
- * Throws CollmError naming file and tensor when the file is missing, truncated or malformed.
+ * The tensors of the safetensors file at `path`, in the order of their bytes, and its metadata.
+ * Only the header is read; a tensor's values are when its `data` is asked for, and then the file
+ * must still be the same one. Throws CollmError naming file and tensor when the file is missing,
+ * truncated or malformed.
  */
-export function readSafetensors(
-  path: string,
-): { tensors: Map<string, Tensor>; metadata: Record<string, string> } {
-  let file: number;
-  try {
-    file = openSync(path, "r");
-  } catch (cause) {
-    throw fileError("read", path, cause);
-  }
-  try {
+export function openSafetensors(path: string): SafetensorsFile {
+  return withFile(path, (file) => {
     const { entries, metadata, dataStart } = readHeader(path, file);
-    const tensors = new Map<string, Tensor>();
-    for (const { name, dtype, shape, begin, end } of entries) {
-      const bytes = readBytes(file, dataStart + begin, end - begin);
-      tensors.set(name, { dtype, shape, data: toFloat32(dtype, bytes) });
-    }
+    const identity = identityOf(file);
+    const tensors = new Map(entries.map(({ name, dtype, shape, begin }): [string, Tensor] => [
+      name,
+      {
+        dtype,
+        shape,
+        get data() {
+          return withFile(path, (again) => {
+            if (identityOf(again) === identity) {
+              return readFloats(again, dtype, dataStart + begin, sizeOf(shape));
+            }
+            throw new CollmError(
+              "conflict",
+              `Cannot read tensor '${name}' of '${path}': the file has changed since it was opened`,
+            );
+          });
+        },
+      },
+    ]));
     return { tensors, metadata };
-  } catch (cause) {
-    throw cause instanceof CollmError ? cause : fileError("read", path, cause);
-  } finally {
-    closeSync(file);
-  }
+  });
+}
+
+/** Like openSafetensors, with all values in memory. */
+export function readSafetensors(path: string): SafetensorsFile {
+  const { tensors, metadata } = openSafetensors(path);
+  return {
+    tensors: new Map([...tensors].map(([name, tensor]) => [name, { ...tensor }])),
+    metadata,
+  };
 }
 
 /**
@@ -101,6 +120,28 @@ export function writeSafetensors(
 /** Number of elements of `shape`; NaN when it is no list of whole numbers. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((n, d) => (Number.isSafeInteger(d) && d >= 0 ? n * d : NaN), 1);
+}
+
+function withFile<T>(path: string, use: (file: number) => T): T {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (cause) {
+    throw fileError("read", path, cause);
+  }
+  try {
+    return use(file);
+  } catch (cause) {
+    throw cause instanceof CollmError ? cause : fileError("read", path, cause);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Differs when a file was written again or replaced by another. */
+function identityOf(file: number): string {
+  const { dev, ino, size, mtimeMs } = fstatSync(file);
+  return [dev, ino, size, mtimeMs].join();
 }
 
 function readHeader(path: string, file: number) {
@@ -169,20 +210,38 @@ function parseEntry(name: string, value: unknown, refuse: (reason: string) => Co
 /** `length` bytes from `position`, in an array buffer of their own. */
 function readBytes(file: number, position: number, length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
-  for (let at = 0; at < length;) {
-    const read = readSync(file, bytes, at, Math.min(length - at, 1 << 30), position + at);
-    if (read === 0) throw new Error(`the file ends at byte ${position + at}`);
-    at += read;
-  }
+  readInto(file, position, bytes);
   return bytes;
 }
 
-/** Widens exactly. The format is little endian, as is every platform that Deno runs on. */
-function toFloat32(dtype: Dtype, { buffer }: Uint8Array<ArrayBuffer>): Float32Array {
-  if (dtype === "F32") return new Float32Array(buffer);
-  if (dtype === "F16") return new Float32Array(new Float16Array(buffer));
-  // A bfloat16 is the upper half of a float32.
-  return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (bits) => bits << 16).buffer);
+function readInto(file: number, position: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) {
+    const read = readSync(file, bytes, at, Math.min(bytes.length - at, 1 << 30), position + at);
+    if (read === 0) throw new Error(`the file ends at byte ${position + at}`);
+    at += read;
+  }
+}
+
+/** Numbers of 16 bits that are widened at a time. */
+const PIECE = 1 << 22;
+
+/** `count` numbers, widened exactly. The format is little endian, as is every Deno platform. */
+function readFloats(file: number, dtype: Dtype, position: number, count: number): Float32Array {
+  const floats = new Float32Array(count);
+  if (dtype === "F32") {
+    readInto(file, position, new Uint8Array(floats.buffer));
+    return floats;
+  }
+  const words = new Uint32Array(floats.buffer);
+  const piece = new Uint16Array(Math.min(PIECE, count));
+  for (let at = 0; at < count; at += PIECE) {
+    const halves = piece.subarray(0, count - at);
+    readInto(file, position + 2 * at, new Uint8Array(piece.buffer, 0, halves.byteLength));
+    if (dtype === "F16") floats.set(new Float16Array(piece.buffer, 0, halves.length), at);
+    // A bfloat16 is the upper half of a float32.
+    else for (let i = 0; i < halves.length; i++) words[at + i] = halves[i]! << 16;
+  }
+  return floats;
 }
 
 function sortKeys(record: Record<string, string>): Record<string, string> {

@@ -1,11 +1,17 @@
 /** Safetensors files and checkpoint folders: golden files, every kind of damage, atomic writing. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
+import { loadFastCheck } from "../../deps.ts";
 import { writeFileAtomic } from "../../gpu-node/model/files.ts";
-import { readSafetensors, writeSafetensors } from "../../gpu-node/model/safetensors.ts";
+import {
+  openSafetensors,
+  readSafetensors,
+  writeSafetensors,
+} from "../../gpu-node/model/safetensors.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { dataTest, GOLDEN } from "../support/data.ts";
 
@@ -19,7 +25,7 @@ function file(header: unknown, body = new Uint8Array(), length?: number): string
   const prefix = new Uint8Array(8);
   new DataView(prefix.buffer).setBigUint64(0, BigInt(length ?? json.length), true);
   const path = join(folder(), "x.safetensors");
-  writeFileSync(path, new Uint8Array([...prefix, ...json, ...body]));
+  writeFileSync(path, Buffer.concat([prefix, json, body]));
   return path;
 }
 
@@ -164,6 +170,75 @@ Deno.test("readSafetensors widens F16 and BF16 exactly", () => {
   }
 });
 
+Deno.test("readSafetensors widens tensors of many pieces like those of one", () => {
+  const count = (1 << 23) + 5;
+  const halves = Uint16Array.from({ length: count }, (_, i) => 0x3c00 + i % 997);
+  const bytes = new Uint8Array(halves.buffer);
+  for (const dtype of ["F16", "BF16"]) {
+    const path = file({ w: entry(0, 2 * count, [count], dtype) }, bytes);
+    const { data } = openSafetensors(path).tensors.get("w")!;
+    assert.equal(data.length, count);
+    for (let i = 0; i < 997; i++) {
+      for (let j = i; j < count; j += 997) if (data[j] !== data[i]) assert.fail(`${dtype} ${j}`);
+    }
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("openSafetensors reads a tensor when it is asked for, from the file that was opened", () => {
+  const path = join(folder(), "model.safetensors");
+  const values = (...data: number[]) => ({ shape: [data.length], data: Float32Array.from(data) });
+  writeSafetensors(path, new Map([["a", values(1, 2)], ["b", values(3)]]));
+  const opened = openSafetensors(path).tensors;
+  assert.deepEqual([...opened.keys()], ["a", "b"]);
+  assert.deepEqual(opened.get("b")!.data, Float32Array.of(3));
+  const first = opened.get("a")!.data;
+  first[0] = 7;
+  assert.deepEqual(opened.get("a")!.data, Float32Array.of(1, 2));
+
+  writeSafetensors(path, new Map([["a", values(5, 6)], ["b", values(7)]]));
+  assert.match(
+    refusal(() => opened.get("a")!.data),
+    /^Cannot read tensor 'a' of '.*model\.safetensors': the file has changed since it was opened$/,
+  );
+  Deno.removeSync(path);
+  assert.match(refusal(() => opened.get("a")!.data), /no such file/);
+});
+
+Deno.test("openSafetensors reads any file to whole tensors or refuses it in a sentence", async () => {
+  const { default: fc } = await loadFastCheck();
+  const whole = readFileSync(LLAMA);
+  const path = join(folder(), "fuzzed.safetensors");
+  const start = 8 + Number(whole.readBigUInt64LE(0));
+  const change = fc.record({
+    at: fc.oneof(fc.nat(start + 8), fc.nat(whole.length - 1)),
+    bytes: fc.uint8Array({ maxLength: 6 }),
+    cut: fc.oneof(fc.constant(whole.length), fc.nat(whole.length)),
+  });
+  let refused = 0;
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+      let bytes = Uint8Array.from(whole);
+      for (const { at, bytes: patch, cut } of changes) {
+        bytes.set(patch.subarray(0, Math.max(0, bytes.length - at)), Math.min(at, bytes.length));
+        bytes = bytes.slice(0, cut);
+      }
+      writeFileSync(path, bytes);
+      try {
+        for (const { shape, data } of openSafetensors(path).tensors.values()) {
+          assert.equal(data.length, shape.reduce((a, b) => a * b, 1));
+        }
+      } catch (error) {
+        assert.ok(error instanceof CollmError, `${error}`);
+        assert.match(error.message, /^Cannot read .*fuzzed\.safetensors': ./s);
+        refused++;
+      }
+    }),
+    { numRuns: 300, seed: 1 },
+  );
+  assert.ok(refused > 100 && refused < 300, `${refused}`);
+});
+
 Deno.test("readSafetensors refuses every truncation of a file", () => {
   const whole = readFileSync(file({ w: entry(0, 8) }, new Uint8Array(8)));
   const path = join(folder(), "cut.safetensors");
@@ -228,6 +303,17 @@ Deno.test("readCheckpointTensors reads shards through their index", () => {
     ["b", 2],
     ["c", 3],
   ]);
+});
+
+Deno.test("readCheckpointTensors names file, tensor and place of a value that is not finite", () => {
+  for (const [bad, shown] of [[NaN, "NaN"], [-Infinity, "-Infinity"]] as const) {
+    const path = folder();
+    const tensors = new Map([["w", { shape: [2, 2], data: Float32Array.of(1, 2, bad, bad) }]]);
+    writeSafetensors(join(path, "model.safetensors"), tensors);
+    const message = refusal(() => readCheckpointTensors(path).get("w")!.data);
+    const file = join(path, "model.safetensors");
+    assert.equal(message, `Cannot use '${file}': tensor 'w' holds ${shown} at index 2`);
+  }
 });
 
 Deno.test("readCheckpointTensors names what does not fit in index, shards or folder", () => {
