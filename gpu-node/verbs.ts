@@ -109,7 +109,7 @@ export interface UpdateRequest {
   clip?: number;
   /** ppo_clip: one ratio per token (default), or one per sequence: exp of the mean difference. */
   ratio?: "token" | "sequence";
-  /** Adds kl_coef · mean over sequences of the tokens' k3 estimates of KL(policy ‖ reference). */
+  /** Adds kl_coef · mean over sequences of the sum of the tokens' k3 estimates of KL(policy ‖ ref). */
   kl_coef?: number;
   /** Padded tokens of one forward and backward run; larger batches accumulate gradients. */
   tokens_per_run?: number;

@@ -7,7 +7,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { ModelSpec } from "../model/spec.ts";
 import { scoreGraph, valueGraph } from "./forward.ts";
 import { sampleGraph, weightsAsInputs } from "./sample.ts";
-import { applyGraph, type LossKind, updateGraph, type UpdateMode } from "./update.ts";
+import { applyGraph, type UpdateForm, updateGraph, type UpdateMode } from "./update.ts";
 
 export interface UpdateProgram {
   program: Program;
@@ -63,9 +63,9 @@ export class ProgramLibrary {
     );
   }
 
-  update(spec: ModelSpec, loss: LossKind, mode: UpdateMode): Promise<UpdateProgram> {
-    return this.#once(`update.${loss}.${mode}`, spec, async () => {
-      const { graph, parameters } = updateGraph(spec, positionsOf(spec.config), loss, mode);
+  update(spec: ModelSpec, form: UpdateForm, mode: UpdateMode): Promise<UpdateProgram> {
+    return this.#once(`update.${JSON.stringify(form)}.${mode}`, spec, async () => {
+      const { graph, parameters } = updateGraph(spec, positionsOf(spec.config), form, mode);
       return { program: await this.device.compile(graph), parameters };
     });
   }
@@ -73,7 +73,7 @@ export class ProgramLibrary {
   /** The optimizer alone, for gradients summed over micro-batches. */
   apply(spec: ModelSpec, names: readonly string[]): Promise<Program> {
     return this.#once(
-      `apply.${names.length}`,
+      `apply.${names.join()}`,
       spec,
       () => this.device.compile(applyGraph(spec.shapes, names)),
     );

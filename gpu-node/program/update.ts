@@ -1,24 +1,22 @@
 /**
- * The training step as one graph: forward, gradients, clipping, AdamW. Losses differ only in what
- * they do with the chosen rows:
- *   tokens: −Σ weight·logp(target)      (policy gradient: weight = advantage/sequences;
- *                                        cross entropy: weight = 1/tokens)
- *   value:  Σ weight·(value − target)²  (weight = coefficient/sequences)
+ * The training step as one graph: forward, loss, gradients, clipping, AdamW. Or in two, for batches
+ * of several runs: `gradients` adds to sums that the runtime keeps, `applyGraph` is the optimizer.
  * The host computes the weights, so padding and averaging are exact by construction.
  */
 import { Graph } from "../graph/graph.ts";
 import { gradients } from "../graph/gradient.ts";
-import { mul, neg, sub } from "../graph/ops/elementwise.ts";
 import { tokenLogprobs } from "../graph/ops/nn.ts";
-import { adamw, globalNorm, optimizerInputs, weightedSum } from "../graph/optimizer.ts";
+import { adamw, globalNorm, optimizerInputs } from "../graph/optimizer.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { logits, valueHead } from "../model/decoder.ts";
 import { parameterInputs } from "../model/project.ts";
 import { learns, type ModelSpec, type Shapes } from "../model/spec.ts";
 import { chosenHidden } from "./forward.ts";
+import { isValueLoss, type LossForm, tokenLoss, valueLoss } from "./loss.ts";
 
-export type LossKind = "tokens" | "value";
-/** `step` applies the optimizer; `gradients` only reports. */
+/** What an update program is compiled for. */
+export type UpdateForm = LossForm;
+/** `step` applies the optimizer; `gradients` adds to running sums. */
 export type UpdateMode = "step" | "gradients";
 
 /** The graph and the parameters that the loss reaches, in the order of its outputs. */
@@ -30,41 +28,61 @@ export interface UpdateGraph {
 /** Adam moment names of a parameter, as graph inputs and outputs. */
 export const momentName = (kind: "m" | "v", parameter: string) => `adam.${kind}.${parameter}`;
 
+/** Names of a parameter's running sum and of the sum with this run's gradient in it. */
+export const sumName = (parameter: string) => `sum.${parameter}`;
+export const gradientName = (parameter: string) => `grad.${parameter}`;
+
 export function updateGraph(
   spec: ModelSpec,
   positions: number,
-  kind: LossKind,
+  form: UpdateForm,
   mode: UpdateMode,
 ): UpdateGraph {
   const g = new Graph();
   const p = parameterInputs(g, spec.shapes);
   const hidden = chosenHidden(g, spec, p, positions);
-  const weights = g.input("weights", "float32", ["rows"]);
-  const loss = kind === "tokens"
-    ? tokenLoss(g, logits(g, spec.config, p, hidden), weights)
-    : valueLoss(g, valueHead(g, p, hidden), weights);
+  const loss = isValueLoss(form)
+    ? valueLoss(g, form, named(g, "values", valueHead(g, p, hidden)))
+    : tokenLoss(
+      g,
+      form,
+      named(g, "logprobs", targetLogprobs(g, logits(g, spec.config, p, hidden))),
+    );
 
   const learning = [...p.used].filter(([name]) => learns(spec, name));
   const names = learning.map(([name]) => name);
   const parameters = learning.map(([, tensor]) => tensor);
-  const grads = gradients(g, loss, parameters);
+  const fresh = gradients(g, loss, parameters);
+  const grads = mode === "step" ? fresh : fresh.map((grad, i) => summed(g, grad, names[i]!));
   const norm = globalNorm(g, grads);
   g.output("loss", loss);
   g.output("grad_norm", norm);
-  if (mode === "gradients") {
-    names.forEach((name, i) => g.output(`grad.${name}`, grads[i]!));
-    return { graph: g, parameters: names };
-  }
-  applyTo(g, names, parameters, grads, norm);
+  if (mode === "gradients") names.forEach((name, i) => g.output(gradientName(name), grads[i]!));
+  else applyTo(g, names, parameters, grads, norm);
   return { graph: g, parameters: names };
 }
 
-/** The optimizer step alone: inputs the parameters, `grad.<name>`, moments; same outputs. */
+/** The gradient and what earlier runs left; a zero of one element for the first of them. */
+function summed(g: Graph, grad: Tensor, name: string): Tensor {
+  const sum = g.input(sumName(name), "float32", grad.shape.map((_, i) => `${name}.${i}`));
+  return g.emit1("Add", [grad, sum], grad.shape);
+}
+
+function targetLogprobs(g: Graph, scores: Tensor): Tensor {
+  return tokenLogprobs(g, scores, g.input("targets", "int32", ["rows"]));
+}
+
+function named(g: Graph, name: string, tensor: Tensor): Tensor {
+  g.output(name, tensor);
+  return tensor;
+}
+
+/** The optimizer alone: inputs the parameters, their gradients, moments; outputs of a step. */
 export function applyGraph(shapes: Shapes, names: readonly string[]): Graph {
   const g = new Graph();
   const p = parameterInputs(g, shapes);
   const parameters = names.map(p.get);
-  const grads = names.map((n, i) => g.input(`grad.${n}`, "float32", parameters[i]!.shape));
+  const grads = names.map((n, i) => g.input(gradientName(n), "float32", parameters[i]!.shape));
   const norm = globalNorm(g, grads);
   g.output("grad_norm", norm);
   applyTo(g, names, parameters, grads, norm);
@@ -87,17 +105,4 @@ function applyTo(
     g.output(`new.${momentName("m", names[i]!)}`, m);
     g.output(`new.${momentName("v", names[i]!)}`, v);
   });
-}
-
-function tokenLoss(g: Graph, scores: Tensor, weights: Tensor): Tensor {
-  const targets = g.input("targets", "int32", ["rows"]);
-  const logprobs = tokenLogprobs(g, scores, targets);
-  g.output("logprobs", logprobs);
-  return neg(g, weightedSum(g, logprobs, weights));
-}
-
-function valueLoss(g: Graph, values: Tensor, weights: Tensor): Tensor {
-  const error = sub(g, values, g.input("targets", "float32", ["rows"]));
-  g.output("values", values);
-  return weightedSum(g, mul(g, error, error), weights);
 }

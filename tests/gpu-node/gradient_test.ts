@@ -10,6 +10,7 @@ import type { Shape, Tensor } from "../../gpu-node/graph/tensor.ts";
 import * as el from "../../gpu-node/graph/ops/elementwise.ts";
 import * as sh from "../../gpu-node/graph/ops/shape.ts";
 import { linear, matmul } from "../../gpu-node/graph/ops/linear.ts";
+import * as segments from "../../gpu-node/graph/ops/segment.ts";
 import * as nn from "../../gpu-node/graph/ops/nn.ts";
 import { uniforms } from "../../shared/random.ts";
 
@@ -37,6 +38,8 @@ const cases: Case[] = [
   { name: "sub", shapes: [[3, 1], [3, 4]], build: el.sub },
   { name: "mul", shapes: [["n", 4], [4]], build: el.mul, sizes: { n: 3 } },
   { name: "div", shapes: [[3, 4], [3, 1]], build: el.div, range: [0.5, 2] },
+  { name: "minimum", shapes: [[3, 4], [4]], build: el.minimum },
+  { name: "maximum", shapes: [[3, 4], [3, 1]], build: el.maximum },
   { name: "neg", shapes: [[5]], build: el.neg },
   { name: "exp", shapes: [[5]], build: el.exp },
   { name: "log", shapes: [[5]], build: el.log, range: [0.5, 2] },
@@ -87,6 +90,17 @@ const cases: Case[] = [
     shapes: [[3, 1], [3, 4]],
     build: (g, x, like) => el.mul(g, sh.expandLike(g, x, like), like),
   },
+  {
+    name: "segmentSum",
+    shapes: [[5]],
+    build: (g, x) =>
+      segments.segmentSum(g, x, g.constant(Int32Array.of(0, 2, 0, 2, 2), [5]), g.indices([3]), 3),
+  },
+  {
+    name: "spread",
+    shapes: [[3]],
+    build: (g, x) => segments.spread(g, x, g.constant(Int32Array.of(0, 2, 0, 2, 1), [5])),
+  },
   { name: "matmul", shapes: [[2, 3, 4], [2, 4, 5]], build: matmul },
   { name: "matmul with broadcast batch", shapes: [[2, 3, 2, 4], [2, 1, 4, 3]], build: matmul },
   { name: "linear", shapes: [[3, 4], [5, 4]], build: linear },
@@ -120,7 +134,9 @@ Deno.test("every operation that records a gradient is in this table", () => {
   const covered = new Set(cases.map(({ name }) => name.split(" ")[0]));
   // Built from others of the table, or carrying no gradient of their own.
   const exempt = ["swapLast", "unbroadcast"];
-  for (const [name, build] of Object.entries({ ...el, ...sh, ...nn, linear, matmul })) {
+  for (
+    const [name, build] of Object.entries({ ...el, ...sh, ...segments, ...nn, linear, matmul })
+  ) {
     const records = typeof build === "function" && /\.record\(|ReduceSum/.test(build.toString());
     if (records && !exempt.includes(name)) assert.ok(covered.has(name), `no case for ${name}`);
   }

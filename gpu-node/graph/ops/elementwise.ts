@@ -53,6 +53,22 @@ export function div(g: Graph, a: Tensor, b: Tensor): Tensor {
   });
 }
 
+/** The smaller of both; where they are equal, the gradient goes to `a`. */
+export const minimum = (g: Graph, a: Tensor, b: Tensor): Tensor => chosen(g, "LessOrEqual", a, b);
+
+/** The larger of both; where they are equal, the gradient goes to `a`. */
+export const maximum = (g: Graph, a: Tensor, b: Tensor): Tensor =>
+  chosen(g, "GreaterOrEqual", a, b);
+
+function chosen(g: Graph, op: "LessOrEqual" | "GreaterOrEqual", a: Tensor, b: Tensor): Tensor {
+  const first = compare(g, op, a, b);
+  const none = g.scalar(0);
+  return g.record([a, b], where(g, first, a, b), (dy) => [
+    unbroadcast(g, where(g, first, dy, none), a.shape),
+    unbroadcast(g, where(g, first, none, dy), b.shape),
+  ]);
+}
+
 export function neg(g: Graph, x: Tensor): Tensor {
   return g.record([x], unary(g, "Neg", x), (dy) => [neg(g, dy)]);
 }

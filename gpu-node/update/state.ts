@@ -1,0 +1,52 @@
+/**
+ * The optimizer's side of a policy: its state as inputs of a step, and the step's outputs as its
+ * new state and version.
+ */
+import type { OnnxTensor } from "../../deps.ts";
+import type { HostTensor } from "../device.ts";
+import { optimizerFeeds } from "../graph/optimizer.ts";
+import { type Policy, versionOf } from "../policy.ts";
+import { momentName } from "../program/update.ts";
+import type { UpdateRequest } from "../verbs.ts";
+
+export type Feeds = Record<string, HostTensor | OnnxTensor>;
+export type Outputs = Record<string, OnnxTensor>;
+
+/** Scalars of the policy's next step. */
+export function stepFeeds(policy: Policy, { optimizer: o, max_grad_norm }: UpdateRequest): Feeds {
+  return optimizerFeeds({
+    lr: o.learning_rate,
+    betas: o.betas ?? [0.9, 0.999],
+    eps: o.eps ?? 1e-8,
+    weightDecay: o.weight_decay ?? 0.01,
+    maxNorm: max_grad_norm ?? 0,
+  }, policy.step + 1);
+}
+
+/** Adam moments, zeros before the first step. */
+export function moments(policy: Policy, parameters: readonly string[]): Feeds {
+  return Object.fromEntries(parameters.flatMap((name) =>
+    (["m", "v"] as const).map((kind) => {
+      const key = momentName(kind, name);
+      const known = policy.moments.get(key);
+      const dims = policy.spec.shapes.get(name)!;
+      return [key, known ?? { data: new Float32Array(dims.reduce((a, b) => a * b, 1)), dims }];
+    })
+  ));
+}
+
+/** The new state takes the place of the old one, whose buffers the next step may write to. */
+export function adopt(policy: Policy, parameters: readonly string[], output: Outputs): void {
+  policy.spare = new Map();
+  const take = (state: Map<string, OnnxTensor>, key: string) => {
+    const old = state.get(key);
+    if (old) policy.spare.set(key, old);
+    state.set(key, output[`new.${key}`]!);
+  };
+  for (const name of parameters) {
+    take(policy.parameters, name);
+    for (const kind of ["m", "v"] as const) take(policy.moments, momentName(kind, name));
+  }
+  policy.step++;
+  policy.version = versionOf(policy.step, policy.parameters, policy.base?.version);
+}
