@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { InferenceSession } from "../../deps.ts";
 
-/** A line of the profile: the run of one node, with its name, its provider, its operation. */
-const EVENT = /"name" :"([^"]*)_kernel_time".*"provider" : "(\w+)".*"op_name" : "(\w+)"/;
+/** In a line of the profile, in any order: a node that ran, where, and its operation. */
+const NODE = /"name" :"([^"]*)_kernel_time"/;
+const ON_CPU = /"provider" : "CPUExecutionProvider"/;
+const OPERATION = /"op_name" : "(\w+)"/;
 
 export class PlacementWatch {
   readonly #counts = new Map<string, number>();
@@ -33,10 +35,10 @@ export class PlacementWatch {
   async #count(path: string): Promise<void> {
     const seen = new Set<string>();
     for await (const line of createInterface({ input: createReadStream(path) })) {
-      const [, node, provider, operation] = EVENT.exec(line) ?? [];
-      if (provider !== "CPUExecutionProvider" || seen.has(node!)) continue;
-      seen.add(node!);
-      this.#counts.set(operation!, (this.#counts.get(operation!) ?? 0) + 1);
+      const [node, operation] = [NODE.exec(line)?.[1], OPERATION.exec(line)?.[1]];
+      if (!node || !operation || !ON_CPU.test(line) || seen.has(node)) continue;
+      seen.add(node);
+      this.#counts.set(operation, (this.#counts.get(operation) ?? 0) + 1);
     }
   }
 
