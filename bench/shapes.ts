@@ -5,7 +5,7 @@ import { Kernel } from "../gpu-node/kernel.ts";
 import type { ModelConfig } from "../gpu-node/model/config.ts";
 import { writeFreshCheckpoint } from "../gpu-node/model/initialize.ts";
 
-const llama = (sizes: Partial<ModelConfig>): ModelConfig => ({
+export const llama = (sizes: Partial<ModelConfig>): ModelConfig => ({
   architecture: "llama",
   vocabSize: 512,
   hiddenSize: 256,
@@ -23,10 +23,26 @@ const llama = (sizes: Partial<ModelConfig>): ModelConfig => ({
   ...sizes,
 });
 
+/** Qwen3 of 0.6B, and others by their sizes. */
+export const qwen3 = (sizes: Partial<ModelConfig>): ModelConfig => ({
+  ...llama({ vocabSize: 151936, layers: 28, heads: 16, kvHeads: 8, headDim: 128 }),
+  ...{ architecture: "qwen3", normEps: 1e-6, ropeTheta: 1e6, maxPositions: 4096 },
+  ...sizes,
+});
+
 export const SHAPES = {
   /** The shape of the TinyStories 260K checkpoint. */
   "260K": llama({ hiddenSize: 64, intermediateSize: 172, layers: 5, kvHeads: 4, headDim: 8 }),
   "5M": llama({}),
+  "30M": llama({
+    vocabSize: 4096,
+    hiddenSize: 512,
+    intermediateSize: 1408,
+    layers: 8,
+    heads: 8,
+    kvHeads: 8,
+    headDim: 64,
+  }),
 } satisfies Record<string, ModelConfig>;
 
 /** A Transformers.js folder with random weights of a shape; the caller removes it. */
