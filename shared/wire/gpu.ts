@@ -142,6 +142,8 @@ export const updateAnswer = z.object({
   tokens: z.int(),
   policy_version: z.string(),
   logprob_mismatch: z.number().exactOptional(),
+  clip_fraction: z.number().exactOptional(),
+  padding: z.number().exactOptional(),
   gradients: z.record(
     z.string(),
     z.object({ norm: z.number(), first: numbers, last: numbers }),
