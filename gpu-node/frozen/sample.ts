@@ -1,0 +1,150 @@
+/**
+ * The verb `sample` of a frozen policy: prefill, then one pass per token, drawn on the host. Rows
+ * of all requests run together as far as the model lets them (model.ts: Sharing), so a completion
+ * depends on its prompt, settings and seed alone.
+ */
+import { CollmError } from "../../shared/errors.ts";
+import { leftPadded, promptBucket, uniformMatrix } from "../program/batch.ts";
+import type { Completion, SampleRequest } from "../verbs.ts";
+import { drawToken } from "./draw.ts";
+import { type Cache, freeCache, type FrozenModel, type Sharing } from "./model.ts";
+import { MOST_LOGITS } from "./score.ts";
+
+export interface FrozenSampleHooks {
+  /** Fresh tokens of prompt `row` of a request. */
+  onTokens?(request: number, row: number, tokens: number[], logprobs: number[]): void;
+  /** Asked between passes; a cancelled request rejects alone. */
+  cancelled?(request: number): boolean;
+}
+
+/** Most rows of one run, and numbers in its key/value cache (1 GiB of float32). */
+const ROWS_PER_RUN = 128;
+const MOST_CACHE = 2 ** 28;
+
+/** One prompt on its way. */
+interface Row {
+  request: number;
+  /** Index within the request. */
+  at: number;
+  settings: SampleRequest;
+  prompt: number[];
+  uniforms: ArrayLike<number>;
+  tokens: number[];
+  logprobs: number[];
+  finish: Completion["finish_reason"] | "cancelled" | null;
+}
+
+/** Completions of each request, or why it has none; arrays by request, then prompt. */
+export async function sampleFrozen(
+  model: FrozenModel,
+  vocabSize: number,
+  requests: readonly SampleRequest[],
+  hooks: FrozenSampleHooks = {},
+): Promise<(Completion[] | CollmError)[]> {
+  const rows = requests.flatMap(rowsOf);
+  for (const group of groupsOf(rows, model, vocabSize)) await generate(model, group, hooks);
+  return requests.map(({ policy }, i) => {
+    const own = rows.filter((row) => row.request === i);
+    if (own.some((row) => row.finish === "cancelled")) {
+      return new CollmError("unavailable", `Cannot sample policy '${policy}': cancelled`);
+    }
+    return own.map(({ tokens, logprobs, finish }) => ({
+      tokens,
+      logprobs,
+      finish_reason: finish === "stop" ? "stop" : "length",
+    }));
+  });
+}
+
+const rowsOf = (settings: SampleRequest, request: number): Row[] =>
+  settings.prompts.map((prompt, at) => ({
+    request,
+    at,
+    settings,
+    prompt,
+    uniforms: uniformMatrix([settings.seeds[at]!], settings.max_tokens).data as Float32Array,
+    tokens: [],
+    logprobs: [],
+    finish: null,
+  }));
+
+/** Prefills the rows' prompts and draws until every row has ended. */
+async function generate(model: FrozenModel, rows: Row[], hooks: FrozenSampleHooks): Promise<void> {
+  const width = paddedLength(model.sharing, rows[0]!.prompt.length);
+  const { tokens: prompts, pads } = leftPadded(rows.map((row) => row.prompt), width);
+  let tokens = prompts.data;
+  let past: Cache | undefined;
+  try {
+    for (let step = 0;; step++) {
+      for (const row of rows) {
+        if (hooks.cancelled?.(row.request)) row.finish ??= "cancelled";
+      }
+      if (rows.every((row) => row.finish)) return;
+      const pass = await model.forward({
+        tokens,
+        rows: rows.length,
+        mask: visible(pads.data, width + step),
+        past,
+        lastOnly: true,
+      });
+      past = pass.past;
+      const stride = pass.logits.length / rows.length;
+      rows.forEach((row, b) => {
+        if (row.finish) return;
+        extend(row, pass.logits.subarray((b + 1) * stride - pass.vocab, (b + 1) * stride));
+        hooks.onTokens?.(row.request, row.at, row.tokens.slice(-1), row.logprobs.slice(-1));
+      });
+      tokens = Int32Array.from(rows, (row) => row.tokens.at(-1) ?? 0);
+      requireCache(past, rows);
+    }
+  } finally {
+    freeCache(past);
+  }
+}
+
+/** Draws the row's next token from its logits. */
+function extend(row: Row, logits: Float32Array): void {
+  const { settings, tokens, logprobs, uniforms } = row;
+  const { token, logprob } = drawToken(logits, uniforms[tokens.length]!, settings);
+  tokens.push(token);
+  logprobs.push(logprob);
+  if (settings.stop_tokens.includes(token)) row.finish = "stop";
+  else if (tokens.length === settings.max_tokens) row.finish = "length";
+}
+
+function requireCache(past: Cache, rows: readonly Row[]): void {
+  if (Object.keys(past).length > 0 || rows.every((row) => row.finish)) return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot sample policy '${rows[0]!.settings.policy}': its ONNX file has no key/value cache ` +
+      "(outputs present.*)",
+  );
+}
+
+/** Mask [rows, length]: all but each row's padding. */
+function visible(pads: Int32Array, length: number): Int32Array {
+  const mask = new Int32Array(pads.length * length).fill(1);
+  pads.forEach((pad, b) => mask.fill(0, b * length, b * length + pad));
+  return mask;
+}
+
+/** The length a prompt runs with, which depends on its own length alone. */
+const paddedLength = (sharing: Sharing, length: number): number =>
+  sharing === "padded" ? promptBucket(length) : length;
+
+/** Rows that run together: of one padded length, as many as memory allows. */
+function groupsOf(rows: readonly Row[], model: FrozenModel, vocabSize: number): Row[][] {
+  const buckets = Map.groupBy(rows, (row) => paddedLength(model.sharing, row.prompt.length));
+  return [...buckets].flatMap(([width, bucket]) => {
+    const positions = width + Math.max(...bucket.map((row) => row.settings.max_tokens));
+    const logits = vocabSize * (model.skipsLogits ? 1 : width);
+    const most = model.sharing === "alone" ? 1 : Math.max(
+      1,
+      Math.floor(
+        Math.min(ROWS_PER_RUN, MOST_LOGITS / logits, MOST_CACHE / (model.cacheSize * positions)),
+      ),
+    );
+    const starts = Array.from({ length: Math.ceil(bucket.length / most) }, (_, i) => i * most);
+    return starts.map((start) => bucket.slice(start, start + most));
+  });
+}
