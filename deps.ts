@@ -49,6 +49,13 @@ export const loadVega = () => import("vega");
 export const loadVegaLite = () => import("vega-lite");
 /** SVG to PNG. */
 export const loadResvg = () => import("@resvg/resvg-js");
+/** Files of data sets on the Hugging Face hub. */
+export const loadHub = () => import("@huggingface/hub");
+/** Parquet files, and their compressions beside Snappy. */
+export const loadParquet = () => import("hyparquet");
+export const loadParquetCompressors = () => import("hyparquet-compressors");
+/** Writes parquet files (tests). */
+export const loadParquetWriter = () => import("hyparquet-writer");
 /** Property tests. */
 export const loadFastCheck = () => import("fast-check");
 /** File path of a DejaVu font (`DejaVuSans.ttf`), for text in pictures. */
