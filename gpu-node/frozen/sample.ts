@@ -4,18 +4,13 @@
  * depends on its prompt, settings and seed alone.
  */
 import { CollmError } from "../../shared/errors.ts";
+import { checkLength, checkPrompts } from "../checks.ts";
 import { leftPadded, promptBucket, uniformMatrix } from "../program/batch.ts";
-import type { Completion, SampleRequest } from "../verbs.ts";
+import type { Completion, SampleHooks, SampleRequest, SampleResult } from "../verbs.ts";
 import { drawToken } from "./draw.ts";
+import type { FrozenPolicy } from "./load.ts";
 import { type Cache, freeCache, type FrozenModel, type Sharing } from "./model.ts";
 import { MOST_LOGITS } from "./score.ts";
-
-export interface FrozenSampleHooks {
-  /** Fresh tokens of prompt `row` of a request. */
-  onTokens?(request: number, row: number, tokens: number[], logprobs: number[]): void;
-  /** Asked between passes; a cancelled request rejects alone. */
-  cancelled?(request: number): boolean;
-}
 
 /** Most rows of one run, and numbers in its key/value cache (1 GiB of float32). */
 const ROWS_PER_RUN = 128;
@@ -34,26 +29,39 @@ interface Row {
   finish: Completion["finish_reason"] | "cancelled" | null;
 }
 
-/** Completions of each request, or why it has none; arrays by request, then prompt. */
+/** The answer to each request, or why it has none: a bad or cancelled one fails itself only. */
 export async function sampleFrozen(
-  model: FrozenModel,
-  vocabSize: number,
+  policy: FrozenPolicy,
   requests: readonly SampleRequest[],
-  hooks: FrozenSampleHooks = {},
-): Promise<(Completion[] | CollmError)[]> {
-  const rows = requests.flatMap(rowsOf);
-  for (const group of groupsOf(rows, model, vocabSize)) await generate(model, group, hooks);
-  return requests.map(({ policy }, i) => {
+  hooks: SampleHooks = {},
+): Promise<(SampleResult | CollmError)[]> {
+  const refused = requests.map((request) => refusal(policy, request));
+  const rows = requests.flatMap((request, i) => refused[i] ? [] : rowsOf(request, i));
+  for (const group of groupsOf(rows, policy)) await generate(policy.model, group, hooks);
+  return requests.map((_, i) => {
     const own = rows.filter((row) => row.request === i);
     if (own.some((row) => row.finish === "cancelled")) {
-      return new CollmError("unavailable", `Cannot sample policy '${policy}': cancelled`);
+      return new CollmError("unavailable", `Cannot sample policy '${policy.name}': cancelled`);
     }
-    return own.map(({ tokens, logprobs, finish }) => ({
+    const completions = own.map(({ tokens, logprobs, finish }) => ({
       tokens,
       logprobs,
-      finish_reason: finish === "stop" ? "stop" : "length",
+      finish_reason: finish === "stop" ? "stop" as const : "length" as const,
     }));
+    return refused[i] ?? { completions, policy_version: policy.version };
   });
+}
+
+function refusal(policy: FrozenPolicy, request: SampleRequest): CollmError | null {
+  try {
+    checkPrompts(policy, request);
+    const longest = Math.max(0, ...request.prompts.map((p) => p.length));
+    checkLength(policy, "sample", longest + request.max_tokens);
+    return null;
+  } catch (cause) {
+    if (cause instanceof CollmError) return cause;
+    throw cause;
+  }
 }
 
 const rowsOf = (settings: SampleRequest, request: number): Row[] =>
@@ -69,7 +77,7 @@ const rowsOf = (settings: SampleRequest, request: number): Row[] =>
   }));
 
 /** Prefills the rows' prompts and draws until every row has ended. */
-async function generate(model: FrozenModel, rows: Row[], hooks: FrozenSampleHooks): Promise<void> {
+async function generate(model: FrozenModel, rows: Row[], hooks: SampleHooks): Promise<void> {
   const width = paddedLength(model.sharing, rows[0]!.prompt.length);
   const { tokens: prompts, pads } = leftPadded(rows.map((row) => row.prompt), width);
   let tokens = prompts.data;
@@ -133,7 +141,7 @@ const paddedLength = (sharing: Sharing, length: number): number =>
   sharing === "padded" ? promptBucket(length) : length;
 
 /** Rows that run together: of one padded length, as many as memory allows. */
-function groupsOf(rows: readonly Row[], model: FrozenModel, vocabSize: number): Row[][] {
+function groupsOf(rows: readonly Row[], { model, vocabSize }: FrozenPolicy): Row[][] {
   const buckets = Map.groupBy(rows, (row) => paddedLength(model.sharing, row.prompt.length));
   return [...buckets].flatMap(([width, bucket]) => {
     const positions = width + Math.max(...bucket.map((row) => row.settings.max_tokens));

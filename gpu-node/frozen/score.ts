@@ -5,7 +5,8 @@
 import { microBatches, rightPadded } from "../program/batch.ts";
 import type { Sequence } from "../verbs.ts";
 import { logSumExp } from "./draw.ts";
-import { freeCache, type FrozenModel } from "./model.ts";
+import type { FrozenPolicy } from "./load.ts";
+import { freeCache } from "./model.ts";
 
 /** Padded tokens of one pass. */
 const TOKENS_PER_RUN = 16384;
@@ -14,8 +15,7 @@ export const MOST_LOGITS = 2 ** 26;
 
 /** Arrays by sequence, then token. */
 export async function scoreFrozen(
-  model: FrozenModel,
-  vocabSize: number,
+  { model, vocabSize }: FrozenPolicy,
   sequences: readonly Sequence[],
 ): Promise<number[][]> {
   const result: number[][] = sequences.map(() => []);

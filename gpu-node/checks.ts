@@ -1,0 +1,66 @@
+/**
+ * Checks of requests against a policy's vocabulary and positions, each with the sentence that
+ * refuses. What a request must hold for its verb alone is the kernel's matter.
+ */
+import { CollmError } from "../shared/errors.ts";
+import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
+import type { Policy } from "./policy.ts";
+import type { SampleRequest } from "./verbs.ts";
+
+export interface Limits {
+  name: string;
+  vocabSize: number;
+  maxPositions: number;
+}
+
+/** A frozen policy is its own limits. */
+export const limitsOf = (policy: Policy | Limits): Limits =>
+  "spec" in policy
+    ? {
+      name: policy.name,
+      vocabSize: policy.spec.config.vocabSize,
+      maxPositions: policy.spec.config.maxPositions,
+    }
+    : policy;
+
+const refuse = ({ name }: Limits, deed: string, why: string) =>
+  new CollmError("invalid_request", `Cannot ${deed} policy '${name}': ${why}`);
+
+export function checkLength(limits: Limits, deed: string, length: number): void {
+  if (length <= limits.maxPositions) return;
+  throw refuse(limits, deed, `${length} tokens exceed its ${limits.maxPositions} positions`);
+}
+
+export function checkTokens(limits: Limits, deed: string, tokens: readonly number[]): void {
+  const bad = tokens.find((t) => !Number.isInteger(t) || t < 0 || t >= limits.vocabSize);
+  if (bad === undefined) return;
+  throw refuse(limits, deed, `token ${bad} is outside its vocabulary of ${limits.vocabSize}`);
+}
+
+/** `start`: first position that the verb is about, at least 1. */
+export function checkSequence(
+  limits: Limits,
+  deed: string,
+  tokens: readonly number[],
+  start: number,
+): void {
+  checkTokens(limits, deed, tokens);
+  checkLength(limits, deed, tokens.length);
+  if (Number.isInteger(start) && start >= 1 && start <= tokens.length) return;
+  const why = `position ${start} is outside a sequence of ${tokens.length} tokens`;
+  throw refuse(limits, deed, why);
+}
+
+export function checkPrompts(limits: Limits, request: SampleRequest): void {
+  const fail = (why: string) => {
+    throw refuse(limits, "sample", why);
+  };
+  const { prompts, seeds, max_tokens, temperature } = request;
+  if (prompts.length !== seeds.length) fail(`${prompts.length} prompts but ${seeds.length} seeds`);
+  if (max_tokens < 1) fail(`max_tokens is ${max_tokens}`);
+  if (!isTemperature(temperature)) fail(`temperature is ${temperature}, expected ${TEMPERATURES}`);
+  for (const prompt of prompts) {
+    if (prompt.length === 0) fail("a prompt has no tokens");
+    checkTokens(limits, "sample", prompt);
+  }
+}
