@@ -53,8 +53,8 @@ const optimizer = z.strictObject({
   eps: positive.default(1e-8),
   weight_decay: z.number().min(0).default(0),
   max_grad_norm: positive.default(1),
-  /** linear: falls to `final_fraction` of the learning rate when the budget is spent. */
-  schedule: z.enum(["constant", "linear"]).default("linear"),
+  /** linear, cosine: falls to `final_fraction` of the learning rate when the budget is spent. */
+  schedule: z.enum(["constant", "linear", "cosine"]).default("linear"),
   final_fraction: z.number().min(0).max(1).default(0.1),
   /** Updates over which the learning rate rises from near 0. */
   warmup: count(0).default(10),

@@ -113,7 +113,7 @@ Deno.test("resolveConfig refuses wrong types and ranges with path and value", as
     ["optimizer.learning_rate=fast", /^Cannot use .*'optimizer.learning_rate' with value "fast": /],
     ["optimizer.learning_rate=-1", /'optimizer.learning_rate' with value -1: too small/],
     ["optimizer.betas=0.9,2", /'optimizer.betas.1' with value 2: too big/],
-    ["optimizer.schedule=cosine", /with value "cosine": expected one of "constant"\|"linear"/],
+    ["optimizer.schedule=step", /"step": expected one of "constant"\|"linear"\|"cosine"/],
     ["optimizer=3", /'optimizer' with value 3: expected object/],
     ["algorithm=3", /'algorithm' with value 3: expected object/],
     ["seed=1.5", /'seed' with value 1.5/],
@@ -169,4 +169,10 @@ Deno.test("learningRateFactor warms up by updates and decays by budget", async (
   assert.equal(learningRateFactor(optimizer, 100, 0.5), 0.55);
   assert.ok(Math.abs(learningRateFactor(optimizer, 100, 2) - 0.1) < 1e-12);
   assert.equal(learningRateFactor({ ...optimizer, schedule: "constant", warmup: 0 }, 0, 1), 1);
+  const cosine = { ...optimizer, schedule: "cosine" as const };
+  const expected = [[0, 0, 0.25], [3, 0, 1], [9, 0.5, 0.55], [9, 1 / 3, 0.775], [9, 1.5, 0.1]];
+  for (const [update, spent, factor] of expected as [number, number, number][]) {
+    const actual = learningRateFactor(cosine, update, spent);
+    assert.ok(Math.abs(actual - factor) < 1e-12, `${update}, ${spent}: ${actual}`);
+  }
 });
