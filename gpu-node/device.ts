@@ -64,3 +64,17 @@ export const onHost = (tensor: OnnxTensor): boolean => tensor.location === "cpu"
 export function dispose(tensors: Iterable<OnnxTensor>): void {
   for (const tensor of tensors) if (tensor.location === "gpu-buffer") tensor.dispose();
 }
+
+/** Tensors that are needed no more, as what a run may write to; those in device memory are freed. */
+export function recycle(tensors: Iterable<[string, OnnxTensor]>): Map<string, OnnxTensor> {
+  const [spare, rest] = [new Map<string, OnnxTensor>(), []] as [
+    Map<string, OnnxTensor>,
+    OnnxTensor[],
+  ];
+  for (const [name, tensor] of tensors) {
+    if (onHost(tensor)) spare.set(name, tensor);
+    else rest.push(tensor);
+  }
+  dispose(rest);
+  return spare;
+}

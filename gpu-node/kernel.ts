@@ -6,10 +6,10 @@
 import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
-import type { Device } from "./device.ts";
+import { type Device, dispose } from "./device.ts";
 import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
-import type { Policy } from "./policy.ts";
+import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
 import { promptBucket } from "./program/batch.ts";
 import { ProgramLibrary } from "./program/library.ts";
 import { readLogprobs, readValues } from "./run_forward.ts";
@@ -19,6 +19,7 @@ import type {
   DeviceName,
   GpuNode,
   LoadRequest,
+  NodeHealth,
   PolicyInfo,
   SampleHooks,
   SampleRequest,
@@ -42,9 +43,18 @@ export class Kernel implements GpuNode {
     this.#library = new ProgramLibrary(device);
   }
 
-  // deno-lint-ignore require-await -- what is wrong with a folder rejects
   async load(request: LoadRequest): Promise<PolicyInfo> {
-    const policy = loadPolicy(this.#library.device, request, this.#bases);
+    const { device } = this.#library;
+    if (request.device && request.device !== device.name) {
+      throw new CollmError(
+        "invalid_request",
+        `Cannot load policy '${request.policy}' on '${request.device}': this node runs on ` +
+          `'${device.name}'`,
+      );
+    }
+    const policy = await loadPolicy(device, request, this.#bases);
+    const replaced = this.#policies.get(request.policy);
+    if (replaced) disposePolicy(replaced);
     this.#policies.set(request.policy, policy);
     this.#forgetBases();
     return infoOf(policy, this.#library.device.name);
@@ -141,27 +151,42 @@ export class Kernel implements GpuNode {
     return result;
   }
 
-  save(name: string, folder: string, options: SaveOptions = {}): Promise<void> {
-    return writeCheckpoint(this.#get(name), folder, options);
+  async save(name: string, folder: string, options: SaveOptions = {}): Promise<void> {
+    const policy = await onHostPolicy(this.#library.device, this.#get(name));
+    await writeCheckpoint(policy, folder, options);
+  }
+
+  health(): Promise<NodeHealth> {
+    const { device } = this.#library;
+    return Promise.resolve({
+      device: device.name,
+      cpu_nodes: device.cpuNodes(),
+      memory_bytes: Deno.memoryUsage().rss,
+    });
   }
 
   unload(name: string): Promise<void> {
-    this.#get(name);
+    disposePolicy(this.#get(name));
     this.#policies.delete(name);
     this.#forgetBases();
     return Promise.resolve();
   }
 
   close(): Promise<void> {
+    for (const policy of this.#policies.values()) disposePolicy(policy);
     this.#policies.clear();
-    this.#bases.clear();
+    this.#forgetBases();
     return Promise.resolve();
   }
 
   /** A base lives as long as a policy stands on it. */
   #forgetBases(): void {
     const used = new Set([...this.#policies.values()].map((policy) => policy.base));
-    for (const [source, base] of this.#bases) if (!used.has(base)) this.#bases.delete(source);
+    for (const [source, base] of this.#bases) {
+      if (used.has(base)) continue;
+      dispose(base.parameters.values());
+      this.#bases.delete(source);
+    }
   }
 
   #get(name: string): Policy {

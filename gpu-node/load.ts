@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import { seedOf, uniforms } from "../shared/random.ts";
-import type { Device } from "./device.ts";
+import { type Device, onHost } from "./device.ts";
 import { readCheckpointTensors } from "./model/checkpoint.ts";
 import { type ModelConfig, readModelConfig } from "./model/config.ts";
 import { normal } from "./model/initialize.ts";
@@ -28,7 +28,7 @@ import {
 } from "./model/parameters.ts";
 import { openSafetensors, type TensorData } from "./model/safetensors.ts";
 import { type LoraSpec, modelSpec } from "./model/spec.ts";
-import { type Base, type Policy, versionOf } from "./policy.ts";
+import { type Base, isLineage, type Policy, versionOf } from "./policy.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
 
 /** Files beside the weights that a checkpoint takes along unchanged. */
@@ -49,50 +49,53 @@ export type Bases = Map<string, Base>;
 type Weights = ReadonlyMap<string, TensorData>;
 
 /** Throws CollmError naming file and tensor when the folder does not hold a usable checkpoint. */
-export function loadPolicy(device: Device, request: LoadRequest, bases: Bases): Policy {
+export async function loadPolicy(
+  device: Device,
+  request: LoadRequest,
+  bases: Bases,
+): Promise<Policy> {
   const { source } = request;
   const adapter = adapterOf(request);
   const folder = adapter?.base ?? source;
   const config = readModelConfig(folder);
   const shapes = new Map<string, readonly number[]>(modelTensorShapes(config));
-  const upload = (weights: Weights) =>
-    new Map(
-      [...weights].map(([name, t]) => [name, device.tensor({ data: t.data, dims: t.shape })]),
-    );
 
   let base: Base | null = null;
-  let own: Map<string, OnnxTensor>;
+  let own: Map<string, TensorData>;
   if (adapter) {
-    base = loadBase(bases, folder, () => upload(readModel(config, folder)));
+    base = await loadBase(device, bases, folder, config);
     const form = adapterShapes(shapes, adapter.lora);
     const values = adapter.fresh === null
       ? readAdapter(source, form)
       : freshAdapter(form, adapter.fresh);
     for (const [name, shape] of form) shapes.set(name, shape);
-    own = upload(values);
+    own = new Map(values);
   } else {
-    own = upload(readModel(config, source));
+    own = new Map(readModel(config, source));
   }
   const head = readValueHead(source, config) ?? readValueHead(folder, config);
   if (head || request.value_head) {
     for (const [name, shape] of valueHeadShapes(config)) {
       const data = head?.get(name)?.data ?? freshHead(name, shape, request.value_head!.seed);
       shapes.set(name, shape);
-      own.set(name, device.tensor({ data, dims: shape }));
+      own.set(name, { shape: [...shape], data });
     }
   }
-  const { step, moments } = readState(source);
+  const { step, version, moments } = readState(source);
+  const parameters = await upload(device, own);
   return {
     name: request.policy,
     source,
     spec: modelSpec(config, shapes, adapter?.lora ?? null),
     base,
     files: new Map([...tokenizerFiles(folder), ...tokenizerFiles(source)]),
-    parameters: own,
-    moments: upload(moments),
+    parameters,
+    moments: await upload(device, moments),
     spare: new Map(),
     step,
-    version: versionOf(step, own, base?.version),
+    version: version && isLineage(version)
+      ? version
+      : versionOf(step, contents(parameters, own), base?.version),
     answered: new Map(),
   };
 }
@@ -140,25 +143,48 @@ function adapterOf(
   };
 }
 
-function loadBase(bases: Bases, folder: string, read: () => Map<string, OnnxTensor>): Base {
+async function loadBase(
+  device: Device,
+  bases: Bases,
+  folder: string,
+  config: ModelConfig,
+): Promise<Base> {
   const source = resolve(folder);
   const known = bases.get(source);
   if (known) return known;
-  const parameters = read();
-  const base = { source, version: versionOf(0, parameters), parameters };
+  const weights = readModel(config, folder);
+  const parameters = await upload(device, weights);
+  const base = { source, version: versionOf(0, contents(parameters, weights)), parameters };
   bases.set(source, base);
   return base;
 }
 
+async function upload(device: Device, weights: Weights): Promise<Map<string, OnnxTensor>> {
+  const tensors = new Map<string, OnnxTensor>();
+  for (const [name, { data, shape }] of weights) {
+    tensors.set(name, await device.upload({ data, dims: shape }));
+  }
+  return tensors;
+}
+
+/** The values of uploaded weights: read once more from their source where they left the host. */
+const contents = (tensors: ReadonlyMap<string, OnnxTensor>, weights: Weights) =>
+  new Map([...tensors].map(([name, t]) => [name, onHost(t) ? t : weights.get(name)!]));
+
 const readModel = (config: ModelConfig, folder: string): Weights =>
   checkTensors(config, readCheckpointTensors(folder), `'${folder}'`);
 
-/** Optimizer steps taken and Adam moments, from where they were saved. */
-function readState(folder: string): { step: number; moments: Weights } {
+interface SavedState {
+  step: number;
+  version: string | null;
+}
+
+/** Optimizer steps taken, the version they led to and Adam moments, from where they were saved. */
+function readState(folder: string): SavedState & { moments: Weights } {
   const path = join(folder, STATE_FILE);
-  if (!existsSync(path)) return { step: 0, moments: new Map() };
-  const { step } = JSON.parse(readFileSync(path, "utf8")) as { step: number };
-  return { step, moments: openSafetensors(join(folder, OPTIMIZER_FILE)).tensors };
+  if (!existsSync(path)) return { step: 0, version: null, moments: new Map() };
+  const { step, version } = JSON.parse(readFileSync(path, "utf8")) as SavedState;
+  return { step, version, moments: openSafetensors(join(folder, OPTIMIZER_FILE)).tensors };
 }
 
 /** Read at once: the source may be a checkpoint that is gone when the policy is saved. */

@@ -1,10 +1,13 @@
 /**
  * One loaded policy: parameters, optimizer state, version. Versions name their content: a hash
- * of all parameter bits, so that equal weights are the same version on every host.
+ * of all parameter bits, so that equal weights are the same version on every host. Weights in a
+ * device's memory are not read back for that: their versions name how they came about.
  */
+import { createHash } from "node:crypto";
 import type { OnnxTensor } from "../deps.ts";
+import { type Device, dispose, onHost } from "./device.ts";
 import type { ModelSpec } from "./model/spec.ts";
-import type { UpdateResult } from "./verbs.ts";
+import type { UpdateRequest, UpdateResult } from "./verbs.ts";
 
 /** Weights that the policies with an adapter on them share. Nothing changes them. */
 export interface Base {
@@ -52,12 +55,13 @@ const mix = (lane: number, word: number): number => {
 };
 
 /**
- * `step-hash` of the parameters' bits in name order, and of the version of the base under them. Four interleaved lanes, because it runs after
- * every update; it tells versions apart and guards against nobody.
+ * `step-hash` of the parameters' bits in name order, and of the version of the base under them.
+ * Four interleaved lanes, because it runs after every update; it tells versions apart and guards
+ * against nobody.
  */
 export function versionOf(
   step: number,
-  parameters: ReadonlyMap<string, OnnxTensor>,
+  parameters: ReadonlyMap<string, { readonly data: unknown }>,
   base = "",
 ): string {
   let [a, b, c, d] = [1, 2, 3, 4];
@@ -80,4 +84,46 @@ export function versionOf(
     ((x ^ (x >>> 15)) >>> 0).toString(16).padStart(8, "0")
   );
   return `${step}-${hex.join("")}`;
+}
+
+/** What marks the version of weights that an update made in a device's memory. */
+const LINEAGE = "-via-";
+
+/** Version after an update: of the content on the host, of the lineage in device memory. */
+export function versionAfter(policy: Policy, request: UpdateRequest): string {
+  const { step, version, parameters, base } = policy;
+  if ([...parameters.values()].every(onHost)) return versionOf(step, parameters, base?.version);
+  const { policy: _, seq: __, ...payload } = request;
+  const hash = createHash("sha256").update(`${version}\n${JSON.stringify(payload)}`).digest("hex");
+  return `${step}${LINEAGE}${hash.slice(0, 24)}`;
+}
+
+/** Whether a version says how the weights came about, so that only their record can tell it. */
+export const isLineage = (version: string): boolean => version.includes(LINEAGE);
+
+/** The policy with all its tensors on the host, to be written to disk. */
+export async function onHostPolicy(device: Device, policy: Policy): Promise<Policy> {
+  const fetch = async (tensors: ReadonlyMap<string, OnnxTensor>) => {
+    const fetched = new Map<string, OnnxTensor>();
+    for (const [name, tensor] of tensors) {
+      const { dims } = tensor;
+      const host = onHost(tensor)
+        ? tensor
+        : device.tensor({ data: await device.read(tensor), dims });
+      fetched.set(name, host);
+    }
+    return fetched;
+  };
+  return {
+    ...policy,
+    base: policy.base && { ...policy.base, parameters: await fetch(policy.base.parameters) },
+    parameters: await fetch(policy.parameters),
+    moments: await fetch(policy.moments),
+  };
+}
+
+/** Frees what the policy alone holds in a device's memory; it cannot be used any more. */
+export function disposePolicy({ parameters, moments }: Policy): void {
+  dispose(parameters.values());
+  dispose(moments.values());
 }

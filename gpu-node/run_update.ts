@@ -4,9 +4,10 @@
  * The losses are in program/loss.ts, the batch's numbers in update/.
  */
 import { CollmError } from "../shared/errors.ts";
+import { dispose, recycle } from "./device.ts";
 import { type Policy, weightsOf } from "./policy.ts";
 import type { ProgramLibrary } from "./program/library.ts";
-import { gradientName, sumName, type UpdateForm } from "./program/update.ts";
+import { gradientName, newName, sumName, type UpdateForm } from "./program/update.ts";
 import { lossForm, type MicroBatch, responseLength, splitBatch } from "./update/feeds.ts";
 import { gradientReport, logRatios, paddingOf, ratioReport } from "./update/report.ts";
 import { adopt, type Feeds, moments, type Outputs, stepFeeds } from "./update/state.ts";
@@ -25,12 +26,13 @@ export async function runUpdate(
     : await accumulated(library, policy, request, form, batches);
   const { loss, norm } = learnt;
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+    dispose(Object.values(learnt.next ?? {}));
     throw new CollmError(
       "invalid_request",
       `Cannot update policy '${policy.name}': loss is ${loss}, gradient norm ${norm}`,
     );
   }
-  if (learnt.next) adopt(policy, learnt.parameters, learnt.next);
+  if (learnt.next) adopt(policy, request, learnt.parameters, learnt.next);
   return {
     loss,
     grad_norm: norm,
@@ -68,7 +70,7 @@ async function fusedStep(
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
     ...feeds,
-  }, Object.fromEntries([...policy.spare].map(([name, tensor]) => [`new.${name}`, tensor])));
+  }, Object.fromEntries([...policy.spare].map(([name, tensor]) => [newName(name), tensor])));
   return {
     loss: scalar(output, "loss"),
     norm: scalar(output, "grad_norm"),
@@ -101,7 +103,7 @@ async function accumulated(
       ...feeds,
     }, spare);
     // What the runs before the last one left is written to by the next.
-    if (sums) spare = Object.fromEntries([...sums].map(([name, t]) => [gradientName(name), t]));
+    if (sums) spare = Object.fromEntries(recycle(named(sums)));
     sums = gradientsIn(output);
     const { loss, grad_norm, logprobs } = output;
     outputs.push({ loss: loss!, grad_norm: grad_norm!, ...logprobs && { logprobs } });
@@ -119,16 +121,23 @@ async function accumulated(
     outputs,
     ...gradients && { gradients },
   };
-  if (request.apply === false) return found;
+  if (request.apply === false) {
+    dispose(sums!.values());
+    return found;
+  }
   const optimizer = await library.apply(policy.spec, parameters);
   const next = await optimizer.run({
     ...weightsOf(policy),
-    ...Object.fromEntries([...sums!].map(([name, tensor]) => [gradientName(name), tensor])),
+    ...Object.fromEntries(named(sums!)),
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
   });
+  dispose(sums!.values());
   return { ...found, next };
 }
+
+const named = (sums: ReadonlyMap<string, Outputs[string]>) =>
+  [...sums].map(([name, tensor]): [string, Outputs[string]] => [gradientName(name), tensor]);
 
 /** What the first run adds to: one zero for all elements. */
 const zero = ({ spec }: Policy, name: string): Feeds[string] => ({

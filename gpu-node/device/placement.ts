@@ -22,11 +22,10 @@ export class PlacementWatch {
     const folder = await mkdtemp(join(tmpdir(), "collm-profile-"));
     return {
       options: { enableProfiling: true, profileFilePrefix: join(folder, "first") },
-      finish: async (session: InferenceSession): Promise<null> => {
+      finish: async (session: InferenceSession): Promise<void> => {
         session.endProfiling();
         for (const file of await readdir(folder)) await this.#count(join(folder, file));
         await rm(folder, { recursive: true });
-        return null;
       },
     };
   }

@@ -48,7 +48,7 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
 
   async function compile(graph: Graph, { spins = false, keep }: CompileOptions = {}) {
     const bytes = await encodeModel(graph, plain ? lower : undefined);
-    const watched = name === "cpu" ? null : await watch.start();
+    const watching = name === "cpu" ? null : await watch.start();
     const session: InferenceSession = await ort.InferenceSession.create(bytes, {
       executionProviders: [name],
       intraOpNumThreads: THREADS,
@@ -59,10 +59,10 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
       graphOptimizationLevel: "all",
       logSeverityLevel: 3,
       ...keeps && keep && { preferredOutputLocation: locations(graph, keep) },
-      ...watched?.options,
+      ...watching?.options,
       extra: { "session.force_spinning_stop": spins ? "0" : "1" },
     });
-    let first = watched;
+    let first = watching;
     return {
       async run(
         feeds: Record<string, HostTensor | OnnxTensor>,
@@ -72,7 +72,9 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
           Object.fromEntries(session.outputNames.map((output) => [output, into[output] ?? null]));
         const inputs = bind(feeds);
         const outputs = await (fetches ? session.run(inputs, fetches) : session.run(inputs));
-        if (first) [first] = [null, await first.finish(session)];
+        const watched = first;
+        first = null;
+        await watched?.finish(session);
         return outputs as Record<string, OnnxTensor>;
       },
       release: () => session.release(),

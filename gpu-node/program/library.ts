@@ -7,7 +7,14 @@ import type { ModelConfig } from "../model/config.ts";
 import type { ModelSpec } from "../model/spec.ts";
 import { scoreGraph, valueGraph } from "./forward.ts";
 import { sampleGraph, weightsAsInputs } from "./sample.ts";
-import { applyGraph, type UpdateForm, updateGraph, type UpdateMode } from "./update.ts";
+import {
+  applyGraph,
+  gradientName,
+  newName,
+  type UpdateForm,
+  updateGraph,
+  type UpdateMode,
+} from "./update.ts";
 
 export interface UpdateProgram {
   program: Program;
@@ -20,6 +27,10 @@ const MOST_POSITIONS = 32768;
 
 export const positionsOf = (config: ModelConfig): number =>
   Math.min(config.maxPositions, MOST_POSITIONS);
+
+/** Outputs of a training step that the host never looks at: new state, and sums of gradients. */
+const isState = (output: string): boolean =>
+  output.startsWith(newName("")) || output.startsWith(gradientName(""));
 
 export class ProgramLibrary {
   readonly #known = new Map<string, Promise<unknown>>();
@@ -66,7 +77,7 @@ export class ProgramLibrary {
   update(spec: ModelSpec, form: UpdateForm, mode: UpdateMode): Promise<UpdateProgram> {
     return this.#once(`update.${JSON.stringify(form)}.${mode}`, spec, async () => {
       const { graph, parameters } = updateGraph(spec, positionsOf(spec.config), form, mode);
-      return { program: await this.device.compile(graph), parameters };
+      return { program: await this.device.compile(graph, { keep: isState }), parameters };
     });
   }
 
@@ -75,7 +86,7 @@ export class ProgramLibrary {
     return this.#once(
       `apply.${names.join()}`,
       spec,
-      () => this.device.compile(applyGraph(spec.shapes, names)),
+      () => this.device.compile(applyGraph(spec.shapes, names), { keep: isState }),
     );
   }
 }

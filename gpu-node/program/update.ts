@@ -30,6 +30,8 @@ export const momentName = (kind: "m" | "v", parameter: string) => `adam.${kind}.
 
 /** Names of a parameter's running sum and of the sum with this run's gradient in it. */
 export const sumName = (parameter: string) => `sum.${parameter}`;
+/** Output that takes the place of a parameter or moment. */
+export const newName = (state: string) => `new.${state}`;
 export const gradientName = (parameter: string) => `grad.${parameter}`;
 
 export function updateGraph(
@@ -101,8 +103,8 @@ function applyTo(
     v: g.input(momentName("v", name), "float32", parameters[i]!.shape),
   }));
   adamw(g, optimizerInputs(g), parameters, grads, moments, norm).forEach(({ w, m, v }, i) => {
-    g.output(`new.${names[i]}`, w);
-    g.output(`new.${momentName("m", names[i]!)}`, m);
-    g.output(`new.${momentName("v", names[i]!)}`, v);
+    g.output(newName(names[i]!), w);
+    g.output(newName(momentName("m", names[i]!)), m);
+    g.output(newName(momentName("v", names[i]!)), v);
   });
 }

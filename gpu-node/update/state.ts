@@ -3,10 +3,10 @@
  * new state and version.
  */
 import type { OnnxTensor } from "../../deps.ts";
-import type { HostTensor } from "../device.ts";
+import { type HostTensor, recycle } from "../device.ts";
 import { optimizerFeeds } from "../graph/optimizer.ts";
-import { type Policy, versionOf } from "../policy.ts";
-import { momentName } from "../program/update.ts";
+import { type Policy, versionAfter } from "../policy.ts";
+import { momentName, newName } from "../program/update.ts";
 import type { UpdateRequest } from "../verbs.ts";
 
 export type Feeds = Record<string, HostTensor | OnnxTensor>;
@@ -36,17 +36,23 @@ export function moments(policy: Policy, parameters: readonly string[]): Feeds {
 }
 
 /** The new state takes the place of the old one, whose buffers the next step may write to. */
-export function adopt(policy: Policy, parameters: readonly string[], output: Outputs): void {
-  policy.spare = new Map();
+export function adopt(
+  policy: Policy,
+  request: UpdateRequest,
+  parameters: readonly string[],
+  output: Outputs,
+): void {
+  const replaced = new Map<string, OnnxTensor>();
   const take = (state: Map<string, OnnxTensor>, key: string) => {
     const old = state.get(key);
-    if (old) policy.spare.set(key, old);
-    state.set(key, output[`new.${key}`]!);
+    if (old) replaced.set(key, old);
+    state.set(key, output[newName(key)]!);
   };
   for (const name of parameters) {
     take(policy.parameters, name);
     for (const kind of ["m", "v"] as const) take(policy.moments, momentName(kind, name));
   }
+  policy.spare = recycle(replaced);
   policy.step++;
-  policy.version = versionOf(policy.step, policy.parameters, policy.base?.version);
+  policy.version = versionAfter(policy, request);
 }
