@@ -5,8 +5,12 @@
  */
 import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
-import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
+import { checkLength, checkPrompts, checkSequence, limitsOf } from "./checks.ts";
 import { type Device, dispose } from "./device.ts";
+import { type FrozenPolicy, isFrozenRequest, loadFrozen } from "./frozen/load.ts";
+import { sampleFrozen } from "./frozen/sample.ts";
+import { scoreFrozen } from "./frozen/score.ts";
+import { modelFolder } from "./hub.ts";
 import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
 import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
@@ -35,7 +39,7 @@ import type {
 const ANSWERS_KEPT = 64;
 
 export class Kernel implements GpuNode {
-  readonly #policies = new Map<string, Policy>();
+  readonly #policies = new Map<string, Policy | FrozenPolicy>();
   readonly #bases: Bases = new Map();
   readonly #library: ProgramLibrary;
 
@@ -43,18 +47,20 @@ export class Kernel implements GpuNode {
     this.#library = new ProgramLibrary(device);
   }
 
-  async load(request: LoadRequest): Promise<PolicyInfo> {
+  async load(asked: LoadRequest): Promise<PolicyInfo> {
     const { device } = this.#library;
-    if (request.device && request.device !== device.name) {
+    if (asked.device && asked.device !== device.name) {
       throw new CollmError(
         "invalid_request",
-        `Cannot load policy '${request.policy}' on '${request.device}': this node runs on ` +
+        `Cannot load policy '${asked.policy}' on '${asked.device}': this node runs on ` +
           `'${device.name}'`,
       );
     }
-    const policy = await loadPolicy(device, request, this.#bases);
-    const replaced = this.#policies.get(request.policy);
-    if (replaced) disposePolicy(replaced);
+    const request = { ...asked, source: await modelFolder(asked, device.name) };
+    const policy = isFrozenRequest(request)
+      ? await loadFrozen(device.name, request)
+      : await loadPolicy(device, request, this.#bases);
+    await this.#drop(request.policy);
     this.#policies.set(request.policy, policy);
     this.#forgetBases();
     return infoOf(policy, this.#library.device.name);
@@ -68,9 +74,14 @@ export class Kernel implements GpuNode {
 
   async sample(request: SampleRequest): Promise<SampleResult> {
     const policy = this.#get(request.policy);
+    if (isFrozen(policy)) {
+      const [result] = await sampleFrozen(policy, [request]);
+      if (result instanceof CollmError) throw result;
+      return result!;
+    }
     const longest = Math.max(0, ...request.prompts.map((p) => p.length));
-    checkPrompts(policy, request);
-    checkLength(policy, "sample", promptBucket(longest) + request.max_tokens);
+    checkPrompts(limitsOf(policy), request);
+    checkLength(limitsOf(policy), "sample", promptBucket(longest) + request.max_tokens);
     return {
       completions: await runSample(this.#library, policy, request),
       policy_version: policy.version,
@@ -87,14 +98,25 @@ export class Kernel implements GpuNode {
   ): Promise<(SampleResult | CollmError)[]> {
     const results: (SampleResult | CollmError)[] = [];
     for (const [i, request] of requests.entries()) {
+      if (results[i]) continue;
+      const policy = this.#policies.get(request.policy);
+      if (policy && isFrozen(policy)) {
+        const batch = [...requests.keys()].filter((k) => requests[k]!.policy === request.policy);
+        const answers = await sampleFrozen(policy, batch.map((k) => requests[k]!), {
+          onTokens: (k, ...fresh) => hooks.onTokens?.(batch[k]!, ...fresh),
+          cancelled: (k) => hooks.cancelled?.(batch[k]!) ?? false,
+        });
+        answers.forEach((answer, k) => results[batch[k]!] = answer);
+        continue;
+      }
       try {
         if (hooks.cancelled?.(i)) throw new CollmError("unavailable", "Cannot sample: cancelled");
         const result = await this.sample(request);
         result.completions.forEach((c, row) => hooks.onTokens?.(i, row, c.tokens, c.logprobs));
-        results.push(result);
+        results[i] = result;
       } catch (cause) {
         if (!(cause instanceof CollmError)) throw cause;
-        results.push(cause);
+        results[i] = cause;
       }
     }
     return results;
@@ -102,18 +124,26 @@ export class Kernel implements GpuNode {
 
   async score(name: string, sequences: Sequence[]) {
     const policy = this.#get(name);
-    sequences.forEach((s) => checkSequence(policy, "score", s.tokens, s.prompt_length));
+    const limits = limitsOf(policy);
+    sequences.forEach((s) => checkSequence(limits, "score", s.tokens, s.prompt_length));
     return {
-      logprobs: await readLogprobs(this.#library, policy, sequences),
+      logprobs: isFrozen(policy)
+        ? await scoreFrozen(policy, sequences)
+        : await readLogprobs(this.#library, policy, sequences),
       policy_version: policy.version,
     };
   }
 
   async values(name: string, sequences: ValueSequence[]) {
-    const policy = this.#get(name);
+    const policy = this.#learning(name, "read values of");
     requireValueHead(policy, "read values of");
     for (const { tokens, read_at } of sequences) {
-      checkSequence(policy, "read values of", tokens, read_at === "last" ? 1 : read_at + 1);
+      checkSequence(
+        limitsOf(policy),
+        "read values of",
+        tokens,
+        read_at === "last" ? 1 : read_at + 1,
+      );
     }
     return {
       values: await readValues(this.#library, policy, sequences),
@@ -122,7 +152,7 @@ export class Kernel implements GpuNode {
   }
 
   async update(request: UpdateRequest): Promise<UpdateResult> {
-    const policy = this.#get(request.policy);
+    const policy = this.#learning(request.policy, "update");
     const payload = JSON.stringify(request);
     const answered = policy.answered.get(request.seq);
     if (answered) {
@@ -136,9 +166,9 @@ export class Kernel implements GpuNode {
       throw new CollmError("invalid_request", `Cannot update '${policy.name}': batch is empty`);
     }
     for (const s of request.batch) {
-      checkSequence(policy, "update on", s.tokens, s.prompt_length);
+      checkSequence(limitsOf(policy), "update on", s.tokens, s.prompt_length);
       if (typeof s.read_at === "number") {
-        checkSequence(policy, "update on", s.tokens, s.read_at + 1);
+        checkSequence(limitsOf(policy), "update on", s.tokens, s.read_at + 1);
       }
     }
     if (request.loss === "value_mse") requireValueHead(policy, "update with value_mse");
@@ -152,7 +182,7 @@ export class Kernel implements GpuNode {
   }
 
   async save(name: string, folder: string, options: SaveOptions = {}): Promise<void> {
-    const policy = await onHostPolicy(this.#library.device, this.#get(name));
+    const policy = await onHostPolicy(this.#library.device, this.#learning(name, "save"));
     await writeCheckpoint(policy, folder, options);
   }
 
@@ -165,23 +195,29 @@ export class Kernel implements GpuNode {
     });
   }
 
-  unload(name: string): Promise<void> {
-    disposePolicy(this.#get(name));
-    this.#policies.delete(name);
+  async unload(name: string): Promise<void> {
+    this.#get(name);
+    await this.#drop(name);
     this.#forgetBases();
-    return Promise.resolve();
   }
 
-  close(): Promise<void> {
-    for (const policy of this.#policies.values()) disposePolicy(policy);
-    this.#policies.clear();
+  async close(): Promise<void> {
+    for (const name of [...this.#policies.keys()]) await this.#drop(name);
     this.#forgetBases();
-    return Promise.resolve();
+  }
+
+  async #drop(name: string): Promise<void> {
+    const policy = this.#policies.get(name);
+    this.#policies.delete(name);
+    if (!policy) return;
+    if (isFrozen(policy)) await policy.model.release();
+    else disposePolicy(policy);
   }
 
   /** A base lives as long as a policy stands on it. */
   #forgetBases(): void {
-    const used = new Set([...this.#policies.values()].map((policy) => policy.base));
+    const policies = [...this.#policies.values()];
+    const used = new Set(policies.map((policy) => isFrozen(policy) ? null : policy.base));
     for (const [source, base] of this.#bases) {
       if (used.has(base)) continue;
       dispose(base.parameters.values());
@@ -189,18 +225,31 @@ export class Kernel implements GpuNode {
     }
   }
 
-  #get(name: string): Policy {
+  #get(name: string): Policy | FrozenPolicy {
     const policy = this.#policies.get(name);
     if (policy) return policy;
     const known = [...this.#policies.keys()].join(", ") || "none";
     throw new CollmError("not_found", `Cannot find policy '${name}': loaded policies are ${known}`);
   }
+
+  /** A policy that can learn: what all verbs but sample and score need. */
+  #learning(name: string, deed: string): Policy {
+    const policy = this.#get(name);
+    if (!isFrozen(policy)) return policy;
+    throw new CollmError(
+      "invalid_request",
+      `Cannot ${deed} policy '${name}': it is frozen, ${policy.info.why_frozen}`,
+    );
+  }
 }
+
+const isFrozen = (policy: Policy | FrozenPolicy): policy is FrozenPolicy => "model" in policy;
 
 const sizeOf = (parameters: ReadonlyMap<string, OnnxTensor> = new Map()): number =>
   [...parameters.values()].reduce((sum, tensor) => sum + tensor.size, 0);
 
-function infoOf(policy: Policy, device: DeviceName): PolicyInfo {
+function infoOf(policy: Policy | FrozenPolicy, device: DeviceName): PolicyInfo {
+  if (isFrozen(policy)) return policy.info;
   const { spec, base } = policy;
   const own = sizeOf(policy.parameters);
   return {
@@ -218,56 +267,6 @@ function infoOf(policy: Policy, device: DeviceName): PolicyInfo {
     device,
     bytes: 4 * (own + sizeOf(policy.moments) + sizeOf(policy.spare)),
   };
-}
-
-function checkLength(policy: Policy, deed: string, length: number): void {
-  if (length <= policy.spec.config.maxPositions) return;
-  throw new CollmError(
-    "invalid_request",
-    `Cannot ${deed} policy '${policy.name}': ${length} tokens exceed its ` +
-      `${policy.spec.config.maxPositions} positions`,
-  );
-}
-
-function checkTokens(policy: Policy, deed: string, tokens: readonly number[]): void {
-  const bad = tokens.find((t) =>
-    !Number.isInteger(t) || t < 0 || t >= policy.spec.config.vocabSize
-  );
-  if (bad === undefined) return;
-  throw new CollmError(
-    "invalid_request",
-    `Cannot ${deed} policy '${policy.name}': token ${bad} is outside its vocabulary of ` +
-      `${policy.spec.config.vocabSize}`,
-  );
-}
-
-function checkSequence(policy: Policy, deed: string, tokens: readonly number[], start: number) {
-  checkTokens(policy, deed, tokens);
-  checkLength(policy, deed, tokens.length);
-  if (!Number.isInteger(start) || start < 1 || start > tokens.length) {
-    throw new CollmError(
-      "invalid_request",
-      `Cannot ${deed} policy '${policy.name}': position ${start} is outside a sequence of ` +
-        `${tokens.length} tokens`,
-    );
-  }
-}
-
-function checkPrompts(policy: Policy, request: SampleRequest): void {
-  const fail = (why: string) => {
-    throw new CollmError("invalid_request", `Cannot sample policy '${policy.name}': ${why}`);
-  };
-  if (request.prompts.length !== request.seeds.length) {
-    fail(`${request.prompts.length} prompts but ${request.seeds.length} seeds`);
-  }
-  if (request.max_tokens < 1) fail(`max_tokens is ${request.max_tokens}`);
-  if (!isTemperature(request.temperature)) {
-    fail(`temperature is ${request.temperature}, expected ${TEMPERATURES}`);
-  }
-  for (const prompt of request.prompts) {
-    if (prompt.length === 0) fail("a prompt has no tokens");
-    checkTokens(policy, "sample", prompt);
-  }
 }
 
 function requireValueHead(policy: Policy, deed: string): void {

@@ -11,7 +11,8 @@ import { FAMILIES } from "../model/config.ts";
 import { fileError, readJsonObject } from "../model/files.ts";
 import { isAdapterFolder } from "../model/lora.ts";
 import type { DeviceName, FrozenDtype, LoadRequest, PolicyInfo } from "../verbs.ts";
-import { type FrozenModel, openModel, transformersLibrary } from "./model.ts";
+import { transformersLibrary } from "./library.ts";
+import { type FrozenModel, openModel } from "./model.ts";
 import { type OnnxFile, readOnnxFile } from "./onnx_file.ts";
 
 export interface FrozenPolicy {
@@ -125,7 +126,7 @@ const numberOf = (config: Record<string, unknown>, keys: readonly string[]): num
   keys.map((key) => config[key]).find((value): value is number => Number.isSafeInteger(value));
 
 /** The ONNX files that the library will open, absolute. */
-export async function modelFiles(
+async function modelFiles(
   policy: string,
   folder: string,
   dtype: FrozenDtype,

@@ -3,11 +3,10 @@
  * logits out, key/value cache out and in. The library knows each architecture's inputs (positions,
  * empty caches, number of logits); which rows may share a pass is decided here.
  */
-import { loadTransformers } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import type { DeviceName, FrozenDtype } from "../verbs.ts";
+import { type Library, transformersLibrary } from "./library.ts";
 
-type Library = Awaited<ReturnType<typeof loadTransformers>>;
 type Tensor = InstanceType<Library["Tensor"]>;
 
 /** What a pass leaves behind for the next one, by input name. */
@@ -47,13 +46,6 @@ export interface FrozenModel {
 }
 
 const THREADS = 2;
-
-/** Transformers.js with local folders allowed, which it forbids itself in a Worker. */
-export async function transformersLibrary(): Promise<Library> {
-  const library = await loadTransformers();
-  library.env.allowLocalModels = true;
-  return library;
-}
 
 /** Opens the model in `folder` (absolute); rejects with the library's own errors. */
 export async function openModel(
