@@ -18,7 +18,7 @@ export async function runUpdate(
   policy: Policy,
   request: UpdateRequest,
 ): Promise<UpdateResult> {
-  const form = lossForm(request);
+  const form = { ...lossForm(request), recompute: request.recompute ?? false };
   const batches = splitBatch(request);
   const fused = request.apply !== false && !request.report && batches.length === 1;
   const learnt = fused

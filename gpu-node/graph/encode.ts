@@ -4,6 +4,7 @@
  */
 import { loadOnnxProto } from "../../deps.ts";
 import { type Attribute, type Constant, Graph, type Node } from "./graph.ts";
+import { liveNodes } from "./live.ts";
 import type { Dtype, Tensor } from "./tensor.ts";
 
 const TYPE: Record<Dtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
@@ -67,7 +68,7 @@ function withNamedOutputs(
     }
   }
   const rename = (name: string) => renamed.get(name) ?? outer(name);
-  const nodes = [...graph.nodes, ...copies].map((node) => ({
+  const nodes = [...liveNodes(graph), ...copies].map((node) => ({
     ...node,
     inputs: node.inputs.map(rename),
     outputs: node.outputs.map(rename),

@@ -21,11 +21,17 @@ export interface Constant {
   data: ConstantData;
 }
 
-/** One differentiable step: how to get the inputs' gradients from the output's. */
+/**
+ * How to get the inputs' gradients from the output's. `wanted` says which inputs' are asked for:
+ * nodes that nothing reads are dropped anyway, so only rules for which that is too late look at it.
+ */
+export type Gradient = (dy: Tensor, wanted: readonly boolean[]) => (Tensor | null)[];
+
+/** One differentiable step. */
 export interface Step {
   inputs: readonly Tensor[];
   output: Tensor;
-  gradient: (dy: Tensor) => (Tensor | null)[];
+  gradient: Gradient;
 }
 
 export class Graph {
@@ -127,7 +133,7 @@ export class Graph {
   record(
     inputs: readonly Tensor[],
     output: Tensor,
-    gradient: (dy: Tensor) => (Tensor | null)[],
+    gradient: Gradient,
   ): Tensor {
     this.tape.push({ inputs, output, gradient });
     return output;

@@ -15,6 +15,7 @@ import {
   swiglu,
 } from "../graph/ops/nn.ts";
 import { concat, gatherRows, reshape, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
+import { recomputed } from "../graph/recompute.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Parameters, project } from "./project.ts";
@@ -48,6 +49,7 @@ export function rotaryTables(
 /**
  * Final normed hidden states of right-padded sequences.
  * tokens int32 [batch, time] → [batch*time, hidden].
+ * `recompute`: gradients keep the inputs of the layers and compute the rest again.
  */
 export function hiddenStates(
   g: Graph,
@@ -55,6 +57,7 @@ export function hiddenStates(
   p: Parameters,
   tokens: Tensor,
   positions: number,
+  recompute = false,
 ): Tensor {
   const { config } = spec;
   const { hiddenSize, heads, kvHeads, headDim, normEps } = config;
@@ -71,11 +74,7 @@ export function hiddenStates(
     return split(rotary(g, wide, start, tables), n);
   };
 
-  let x = reshape(g, gatherRows(g, p.get("model.embed_tokens.weight"), tokens), [
-    "batch*time",
-    hiddenSize,
-  ]);
-  for (let layer = 0; layer < config.layers; layer++) {
+  const block = (x: Tensor, layer: number): Tensor => {
     const norm = (y: Tensor, name: string) =>
       rmsNorm(g, y, p.get(`model.layers.${layer}.${name}.weight`), normEps);
     const apply = (y: Tensor, name: string) =>
@@ -91,11 +90,18 @@ export function hiddenStates(
     const k = turnedHeads("k", kvHeads, turnKeys);
     const v = split(apply(h, "self_attn.v_proj"), kvHeads);
     const o = reshape(g, attention(g, q, k, v, bias), ["batch*time", heads * headDim]);
-    x = add(g, x, apply(o, "self_attn.o_proj"));
+    const mid = add(g, x, apply(o, "self_attn.o_proj"));
 
-    const f = norm(x, "post_attention_layernorm");
+    const f = norm(mid, "post_attention_layernorm");
     const gated = swiglu(g, apply(f, "mlp.gate_proj"), apply(f, "mlp.up_proj"));
-    x = add(g, x, apply(gated, "mlp.down_proj"));
+    return add(g, mid, apply(gated, "mlp.down_proj"));
+  };
+  let x = reshape(g, gatherRows(g, p.get("model.embed_tokens.weight"), tokens), [
+    "batch*time",
+    hiddenSize,
+  ]);
+  for (let layer = 0; layer < config.layers; layer++) {
+    x = recompute ? recomputed(g, x, (y) => block(y, layer)) : block(x, layer);
   }
   return rmsNorm(g, x, p.get("model.norm.weight"), normEps);
 }

@@ -17,10 +17,11 @@ export function chosenHidden(
   spec: ModelSpec,
   p: Parameters,
   positions: number,
+  recompute = false,
 ): Tensor {
   const tokens = g.input("tokens", "int32", ["batch", "time"]);
   const rows = g.input("rows", "int32", ["rows"]);
-  return pickRows(g, hiddenStates(g, spec, p, tokens, positions), rows);
+  return pickRows(g, hiddenStates(g, spec, p, tokens, positions, recompute), rows);
 }
 
 /** Log-probabilities of `targets` int32 [rows] at the chosen rows: output logprobs [rows]. */

@@ -15,7 +15,10 @@ import { chosenHidden } from "./forward.ts";
 import { isValueLoss, type LossForm, tokenLoss, valueLoss } from "./loss.ts";
 
 /** What an update program is compiled for. */
-export type UpdateForm = LossForm;
+export interface UpdateForm extends LossForm {
+  /** Activation checkpointing. */
+  recompute: boolean;
+}
 /** `step` applies the optimizer; `gradients` adds to running sums. */
 export type UpdateMode = "step" | "gradients";
 
@@ -42,7 +45,7 @@ export function updateGraph(
 ): UpdateGraph {
   const g = new Graph();
   const p = parameterInputs(g, spec.shapes);
-  const hidden = chosenHidden(g, spec, p, positions);
+  const hidden = chosenHidden(g, spec, p, positions, form.recompute);
   const loss = isValueLoss(form)
     ? valueLoss(g, form, named(g, "values", valueHead(g, p, hidden)))
     : tokenLoss(

@@ -133,3 +133,16 @@ Deno.test("update says how much of what ran was padding", async () => {
   const lengths = sequences.map((s) => s.tokens.length);
   assert.equal(padding, 1 - sum(lengths) / (lengths.length * Math.max(...lengths)));
 });
+
+Deno.test("update with recompute gives the bits of update without", async () => {
+  for (const lora of [undefined, { rank: 3, alpha: 6, seed: 1 }]) {
+    const versions = await Promise.all([true, false].map(async (recompute) => {
+      const node = await kernel(lora ? { lora } : {});
+      const asked = policyGradient({ batch, recompute, report: "gradients" });
+      const { gradients } = await node.update({ ...asked, apply: false });
+      for (let seq = 0; seq < 3; seq++) await node.update(policyGradient({ seq, batch, recompute }));
+      return { version: (await node.list())[0]!.policy_version, gradients };
+    }));
+    assert.deepEqual(versions[0], versions[1]);
+  }
+});
