@@ -111,6 +111,7 @@ export function openLastingNode(
   }
 
   return {
+    health: () => survive("ask for the health of the node", null, (used) => used.health()),
     async load(request) {
       const { policy } = request;
       const info = await survive("load", policy, (used) => used.load(request));

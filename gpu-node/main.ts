@@ -4,12 +4,13 @@
  */
 import { loadCommander } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
-import { port, runCommand } from "../shared/flags.ts";
+import { oneOf, port, runCommand } from "../shared/flags.ts";
 import { NAME } from "../shared/wire/gpu.ts";
 import { listen, requireGuard } from "../shared/wire/listen.ts";
 import { createGpuApp } from "./server/app.ts";
 import { Checkpoints } from "./server/checkpoints.ts";
 import { servePolicies } from "./server/policies.ts";
+import { DEVICE_CHOICES, type DeviceChoice } from "./verbs.ts";
 import { openWorkerNode } from "./worker_client.ts";
 
 export interface GpuServerOptions {
@@ -18,19 +19,21 @@ export interface GpuServerOptions {
   /** Folder of each model by its name. */
   model: ReadonlyMap<string, string>;
   checkpoints: string;
+  device: DeviceChoice;
   token: string | undefined;
 }
 
-/** Serves until a signal or `drain`; throws CollmError when a model or the address is wrong. */
+/** Serves until a signal or `drain`; throws CollmError where model, address or device is wrong. */
 export async function serveGpu({ model, ...options }: GpuServerOptions) {
   requireGuard(options);
-  const node = openWorkerNode();
+  const node = openWorkerNode({ device: options.device });
+  const { device } = await node.health();
   const checkpoints = new Checkpoints(options.checkpoints);
   const policies = servePolicies({ node, models: model, checkpoints });
   for (const name of model.keys()) await policies.load({ policy: name, source: name });
   const app = createGpuApp({ policies, checkpoints, token: options.token, onFault: console.error });
   const server = listen(options, app.fetch);
-  return { ...server, finished: server.finished.then(() => node.close()) };
+  return { ...server, device, finished: server.finished.then(() => node.close()) };
 }
 
 /** `--model NAME=FOLDER`, any number of times. */
@@ -59,16 +62,23 @@ async function main(args: string[]): Promise<void> {
     .option("--port <n>", "port to listen on, 0 for any free one", port, 8100)
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--model <name=folder>", "checkpoint folder to serve, repeatable", addModel, new Map())
+    .option(
+      "--device <name>",
+      "cpu, webgpu, cuda, or auto for the first that is there of cuda, webgpu, cpu",
+      oneOf("--device", DEVICE_CHOICES),
+      "cpu",
+    )
     .option("--checkpoints <folder>", "where checkpoints are kept", "runs/gpu-checkpoints")
     .addHelpText("after", "\nEnvironment:\n  COLLM_TOKEN  bearer token that requests must carry")
     .allowExcessArguments(false)
     .parse(args, { from: "user" });
   const options = program.opts<Omit<GpuServerOptions, "token">>();
-  const { url, finished } = await serveGpu({
+  const { url, device, finished } = await serveGpu({
     ...options,
     token: Deno.env.get("COLLM_TOKEN") || undefined,
   });
-  console.log(`GPU node at ${url} with ${[...options.model.keys()].join(", ") || "no models yet"}`);
+  const models = [...options.model.keys()].join(", ") || "no models yet";
+  console.log(`GPU node at ${url} on ${device} with ${models}`);
   await finished;
 }
 

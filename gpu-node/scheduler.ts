@@ -201,6 +201,7 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
         return info;
       });
     },
+    health: () => node.health(),
     list: () => node.list(),
     sample(request, options = {}) {
       const { policy, prompts } = request;

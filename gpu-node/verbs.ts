@@ -161,6 +161,9 @@ export type LoraTarget = (typeof LORA_TARGETS)[number];
 /** Number format of a frozen policy's weights, as Transformers.js names it. */
 export type FrozenDtype = "fp32" | "fp16" | "q8" | "q4";
 export type DeviceName = "cpu" | "webgpu" | "cuda";
+/** What a node may be asked to run on; `auto` is the first that is there of cuda, webgpu, cpu. */
+export const DEVICE_CHOICES = ["cpu", "webgpu", "cuda", "auto"] as const;
+export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
 
 export interface LoadRequest {
   policy: string;
@@ -223,6 +226,7 @@ export interface SaveOptions {
 
 /** The GPU node as its callers see it. */
 export interface GpuNode {
+  health(): Promise<NodeHealth>;
   load(request: LoadRequest): Promise<PolicyInfo>;
   list(): Promise<PolicyInfo[]>;
   sample(request: SampleRequest, options?: SampleOptions): Promise<SampleResult>;

@@ -5,9 +5,9 @@
  */
 /// <reference lib="deno.worker" />
 import { CollmError, type ErrorCode } from "../shared/errors.ts";
-import { cpuDevice } from "./device.ts";
+import { openDevice } from "./device.ts";
 import { Kernel } from "./kernel.ts";
-import type { GpuNode, SampleRequest, SampleResult } from "./verbs.ts";
+import type { DeviceChoice, GpuNode, SampleRequest, SampleResult } from "./verbs.ts";
 
 /** A verb's name; each is a method of the kernel. */
 export type Verb = Exclude<keyof GpuNode, "sample"> | "sampleTogether";
@@ -36,8 +36,11 @@ export type WorkerReply =
   & { id: number }
   & (Outcome | { fresh: FreshTokens } | { settled: Outcome[] });
 
-const kernel = cpuDevice().then((device) => new Kernel(device));
-let last: Promise<unknown> = kernel;
+// The worker is named after its device. Where there is none, every verb is answered with why.
+const kernel = openDevice((self.name || "cpu") as DeviceChoice).then((device) =>
+  new Kernel(device)
+);
+let last: Promise<unknown> = kernel.catch(() => {});
 
 self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {
   last = last.then(() => answer(data)).then((reply) => self.postMessage(reply));

@@ -4,7 +4,7 @@
  * first (scheduler.ts) and life after the Worker's death (lasting_node.ts).
  */
 import { CollmError } from "../shared/errors.ts";
-import type { BatchNode, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
+import type { BatchNode, DeviceChoice, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
 import type { Outcome, Verb, WorkerReply, WorkerRequest } from "./worker.ts";
 
 /** The Worker ended by itself; what it was doing and what waited for it is lost. */
@@ -23,13 +23,15 @@ interface Waiting {
 export interface WorkerOptions {
   /** Module of the Worker. */
   module?: URL;
+  /** Where it runs; one that is not there is an error of every verb. Default: the CPU. */
+  device?: DeviceChoice;
 }
 
 /** Starts the Worker. A Worker that dies rejects every call that waits for it with WorkerEnded. */
 export function openWorkerNode(
-  { module = new URL("./worker.ts", import.meta.url) }: WorkerOptions = {},
+  { module = new URL("./worker.ts", import.meta.url), device = "cpu" }: WorkerOptions = {},
 ): BatchNode {
-  const worker = new Worker(module, { type: "module" });
+  const worker = new Worker(module, { type: "module", name: device });
   const waiting = new Map<number, Waiting>();
   let count = 0;
   let dead: WorkerEnded | null = null;
@@ -100,6 +102,7 @@ export function openWorkerNode(
   }
 
   return {
+    health: () => call("health"),
     load: (request) => call("load", request),
     list: () => call("list"),
     sampleTogether,

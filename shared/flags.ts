@@ -50,6 +50,10 @@ export const address = (flag: string): FlagReader<string> =>
     2000,
   );
 
+/** One of a few names. */
+export const oneOf = <T extends string>(flag: string, names: readonly T[]): FlagReader<T> =>
+  read(flag, `one of ${names.join(", ")}`, (text) => names.find((name) => name === text));
+
 function read<T>(
   flag: string,
   expected: string,

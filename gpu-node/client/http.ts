@@ -6,6 +6,7 @@
  */
 import type { z } from "../../deps.ts";
 import {
+  nodeHealth,
   policyInfo,
   policyList,
   sampleAnswer,
@@ -39,6 +40,7 @@ export function openHttpNode(url: string, options: CallOptions = {}): GpuNode {
     callJson("DELETE", base + path, undefined, { ...options, ...more });
 
   return {
+    health: () => call("GET", "/health", nodeHealth),
     async load(request) {
       const source = isFolder(request.source)
         ? await uploadCheckpoint(base, request.source, options)

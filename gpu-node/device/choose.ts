@@ -6,11 +6,8 @@
 import { CollmError, suggest } from "../../shared/errors.ts";
 import type { Device } from "../device.ts";
 import { Graph } from "../graph/graph.ts";
-import type { DeviceName } from "../verbs.ts";
+import { DEVICE_CHOICES, type DeviceChoice, type DeviceName } from "../verbs.ts";
 import { runtimeDevice, type Traits } from "./runtime.ts";
-
-export const DEVICE_CHOICES = ["cpu", "webgpu", "cuda", "auto"] as const;
-export type DeviceChoice = (typeof DEVICE_CHOICES)[number];
 
 const TRAITS: Record<DeviceName, Traits> = {
   cpu: { name: "cpu", keeps: false, plain: false },

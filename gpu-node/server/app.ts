@@ -21,6 +21,7 @@ import type { Checkpoints } from "./checkpoints.ts";
 import { isOpenAiPath, openAiRoutes } from "./openai.ts";
 import type { ServedPolicies } from "./policies.ts";
 import { sample } from "./sample.ts";
+import type { NodeHealth } from "../verbs.ts";
 import { checkUpdate } from "./update.ts";
 
 export interface GpuAppOptions {
@@ -45,9 +46,11 @@ export function createGpuApp({ policies, checkpoints, token, onFault }: GpuAppOp
     throw new CollmError("not_found", `Cannot find ${c.req.method} ${c.req.path.slice(0, 120)}`);
   });
 
+  let known: NodeHealth | undefined;
   app.get("/health", async (c) => {
-    const status = await answersWithin(policies.node.list(), HEALTH_WAIT) ? "ok" : "busy";
-    return c.json({ status, policies: policies.names() });
+    const asked = policies.node.health().then((health) => known = health);
+    const status = await answersWithin(asked, HEALTH_WAIT) ? "ok" : "busy";
+    return c.json({ status, ...known, policies: policies.names() });
   });
 
   app.use("/v1/*", async (c, next) => {

@@ -102,6 +102,13 @@ export const valuesRequest = z.strictObject({
     MOST_SEQUENCES,
   ),
 });
+/** What a node runs on; absent from its health while it is too busy to say so for the first time. */
+export const nodeHealth = z.object({
+  device: z.enum(["cpu", "webgpu", "cuda"]),
+  cpu_nodes: z.record(z.string(), z.int()),
+  memory_bytes: z.number(),
+});
+
 export const valuesAnswer = z.object({ values: numbers, policy_version: z.string() });
 
 export const updateRequest = z.strictObject({

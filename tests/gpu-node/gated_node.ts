@@ -45,6 +45,7 @@ export async function gatedNode(): Promise<GatedNode> {
     calls,
     open: () => gate.resolve(),
     shut: () => gate = Promise.withResolvers(),
+    health: () => kernel.health(),
     load: (request) => pass(`load ${request.policy}`, () => kernel.load(request)),
     list: () => kernel.list(),
     sampleTogether,

@@ -46,7 +46,7 @@ Deno.test("deno task gpu serves its models, and on SIGTERM answers what is under
     assert.ok(!done, "the process ended before it listened");
     printed += value;
   }
-  assert.match(printed, /^GPU node at http:\/\/127\.0\.0\.1:\d+ with tiny, b\n$/);
+  assert.match(printed, /^GPU node at http:\/\/127\.0\.0\.1:\d+ on cpu with tiny, b\n$/);
   const url = /http:\S+/.exec(printed)![0];
   const node = openHttpNode(url, { token: "secret", retries: 0 });
   assert.deepEqual((await node.list()).map((p) => p.policy), ["tiny", "b"]);

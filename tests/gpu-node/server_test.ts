@@ -371,7 +371,7 @@ Deno.test("GET of an unknown path is a problem document with 404", () =>
 Deno.test("a worker that died is answered with 503 on every verb", async () => {
   const dead = () =>
     Promise.reject(new CollmError("unavailable", "Cannot reach the GPU worker: it ended"));
-  const node = { list: dead, score: dead, sample: dead } as unknown as GpuNode;
+  const node = { list: dead, health: dead, score: dead, sample: dead } as unknown as GpuNode;
   await withServer(async ({ call }) => {
     for (const path of ["/health", "/v1/policies"]) {
       const { status, body } = await call("GET", path);

@@ -1,7 +1,15 @@
 /** Flags of every command: what is read, and the one sentence for what is not. */
 import assert from "node:assert/strict";
 import { CollmError } from "../../shared/errors.ts";
-import { address, type FlagReader, port, seed, temperature, whole } from "../../shared/flags.ts";
+import {
+  address,
+  type FlagReader,
+  oneOf,
+  port,
+  seed,
+  temperature,
+  whole,
+} from "../../shared/flags.ts";
 
 function takes<T>(reader: FlagReader<T>, ...pairs: [string, T][]): void {
   for (const [text, value] of pairs) assert.equal(reader(text), value, text);
@@ -51,4 +59,10 @@ Deno.test("address begins with http:// or https:// and names a host", () => {
   takes(address("--edge"), [url, url], ["https://edge.example/path", "https://edge.example/path"]);
   const expected = "an address that begins with http:// or https://";
   refuses(address("--edge"), expected, "", "localhost:8000", "http:///x", "ftp://x", "http://[");
+});
+
+Deno.test("oneOf reads one of its names and nothing near them", () => {
+  const device = oneOf("--device", ["cpu", "webgpu"]);
+  takes(device, ["cpu", "cpu"], ["webgpu", "webgpu"]);
+  refuses(device, "one of cpu, webgpu", "", "CPU", "gpu", "cpu ");
 });
