@@ -12,14 +12,28 @@ const TYPE: Record<Dtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
 /** What a node is written as, in the graph that holds it: itself, or others in its place. */
 export type Lower = (graph: Graph, node: Node) => Node[];
 
-/** The model's bytes, ready for an inference session. */
-export async function encodeModel(graph: Graph, lower?: Lower): Promise<Uint8Array> {
+/** Takes the bytes of a large constant; says in which file they will be, and where. */
+export interface ExternalData {
+  add(bytes: Uint8Array): { location: string; offset: number };
+}
+
+/** Constants smaller than this stay in the model: shapes are inferred from them. */
+const LEAST_EXTERNAL = 1024;
+
+/** The model's bytes, ready for an inference session; with `external` without large constants. */
+export async function encodeModel(
+  graph: Graph,
+  lower?: Lower,
+  external?: ExternalData,
+): Promise<Uint8Array> {
   const { onnx } = (await loadOnnxProto()).default;
+  const main = graphProto(graph, "main", lower ?? ((_, node) => [node]));
+  if (external) main.initializer = main.initializer.map((p: Proto) => moveOut(p, external));
   const model = onnx.ModelProto.create({
     irVersion: 8,
     producerName: "collm",
     opsetImport: [{ domain: "", version: 18 }, { domain: "com.microsoft", version: 1 }],
-    graph: graphProto(graph, "main", lower ?? ((_, node) => [node])),
+    graph: main,
   });
   return onnx.ModelProto.encode(model).finish();
 }
@@ -92,6 +106,15 @@ function tensorProto({ tensor, data }: Constant): Proto {
     dims: tensor.shape,
     rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   };
+}
+
+function moveOut(proto: Proto, external: ExternalData): Proto {
+  const { rawData, ...rest } = proto;
+  if (rawData.length < LEAST_EXTERNAL) return proto;
+  const { location, offset } = external.add(rawData);
+  const entries = { location, offset: `${offset}`, length: `${rawData.length}` };
+  const externalData = Object.entries(entries).map(([key, value]) => ({ key, value }));
+  return { ...rest, dataLocation: 1, externalData };
 }
 
 function nodeProto(node: Node, lower: Lower, rename: Rename): Proto {

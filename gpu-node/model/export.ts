@@ -20,6 +20,7 @@ import { positionsOf } from "../program/library.ts";
 import { weightsAsConstants } from "../program/sample.ts";
 import { cachedDecoder, fuseWeights } from "./cached.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "./config.ts";
+import { EXTERNAL_LIMITS, externalFiles } from "./external.ts";
 import { rotaryTables } from "./decoder.ts";
 import { fileError, writeFileAtomic, writeJsonAtomic } from "./files.ts";
 import {
@@ -31,7 +32,7 @@ import {
   toPeftName,
 } from "./lora.ts";
 import { VALUE_HEAD_FILE } from "./parameters.ts";
-import { type TensorData, writeSafetensors } from "./safetensors.ts";
+import { sizeOf, type TensorData, writeSafetensors } from "./safetensors.ts";
 import { isAdapter, isValueHead, type ModelSpec, modelSpec } from "./spec.ts";
 
 /**
@@ -92,14 +93,28 @@ function modelWeights({ spec, base, parameters }: Policy): Map<string, TensorDat
 }
 
 /** A Hugging Face folder that is a Transformers.js folder as well. */
-async function writeModel(config: ModelConfig, body: Map<string, TensorData>, folder: string) {
-  writeJsonAtomic(join(folder, "config.json"), toHuggingFaceConfig(config));
+export async function writeModel(
+  config: ModelConfig,
+  body: ReadonlyMap<string, TensorData>,
+  folder: string,
+  limits = EXTERNAL_LIMITS,
+): Promise<void> {
   writeSafetensors(join(folder, "model.safetensors"), body, { format: "pt" });
   mkdirSync(join(folder, "onnx"));
   const shapes = new Map([...body].map(([name, { shape }]) => [name, shape]));
-  writeFileAtomic(join(folder, "onnx", "model.onnx"), [
-    await encodeModel(stepGraph(modelSpec(config, shapes), (name) => body.get(name)!.data)),
-  ]);
+  const graph = stepGraph(modelSpec(config, shapes), (name) => body.get(name)!.data);
+  const bytes = [...body.values()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  const external = bytes > limits.inline ? externalFiles("model.onnx", limits) : undefined;
+  const model = await encodeModel(graph, undefined, external);
+  for (const [name, chunks] of [...external?.files ?? [], ["model.onnx", [model]] as const]) {
+    writeFileAtomic(join(folder, "onnx", name), chunks);
+  }
+  writeJsonAtomic(join(folder, "config.json"), {
+    ...toHuggingFaceConfig(config),
+    ...(external && {
+      "transformers.js_config": { use_external_data_format: { "model.onnx": external.files.size } },
+    }),
+  });
 }
 
 /** A PEFT folder. */

@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { loadTransformers } from "../../deps.ts";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
-import { parseModelConfig } from "../../gpu-node/model/config.ts";
+import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
+import { parseModelConfig, readModelConfig } from "../../gpu-node/model/config.ts";
+import { writeModel } from "../../gpu-node/model/export.ts";
 import { modelTensorShapes } from "../../gpu-node/model/parameters.ts";
 import { ropeFrequencies } from "../../gpu-node/model/rope.ts";
 import { writeSafetensors } from "../../gpu-node/model/safetensors.ts";
@@ -123,6 +125,33 @@ for (const family of FAMILIES) {
     await Deno.remove(target, { recursive: true });
   });
 }
+
+Deno.test("writeModel puts large weights beside the ONNX file where Transformers.js finds them", async () => {
+  const { folder, expected } = golden("qwen3-tiny");
+  const tensors = readCheckpointTensors(folder);
+  const bytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const target = await Deno.makeTempDir();
+  await writeModel(readModelConfig(folder), tensors, target, { inline: bytes - 1, file: 40_000 });
+  const files = [...Deno.readDirSync(join(target, "onnx"))].map((f) => f.name).sort();
+  const data = files.filter((name) => name !== "model.onnx");
+  assert.ok(data.length > 2, files.join());
+  assert.deepEqual(data, [
+    "model.onnx_data",
+    ...data.slice(1).map((_, i) => `model.onnx_data_${i + 1}`),
+  ]);
+  const sizes = files.map((name) => Deno.statSync(join(target, "onnx", name)).size);
+  assert.ok(sizes.every((size) => size <= 40_000), sizes.join());
+  const { prompt, new_tokens } = expected.greedy;
+  assert.deepEqual(await generated(target, new_tokens.length, prompt), new_tokens);
+  // And it is still the folder that we read.
+  const { logprobs } = await (await kernel(target)).score("p", [{
+    tokens: TOKENS,
+    prompt_length: 1,
+  }]);
+  const original = await (await kernel(folder)).score("p", [{ tokens: TOKENS, prompt_length: 1 }]);
+  assert.deepEqual(logprobs, original.logprobs);
+  await Deno.remove(target, { recursive: true });
+});
 
 for (const [name, form] of Object.entries(FORMS)) {
   Deno.test(`score, sample and save of ${name} agree with the plain decoder`, async () => {
