@@ -55,6 +55,8 @@ export interface Device {
   read(tensor: OnnxTensor): Promise<TensorData>;
   /** Operations that fell back to the CPU in the programs run so far, with their number of nodes. */
   cpuNodes(): Record<string, number>;
+  /** Releases every program. A thread that ends with programs on a GPU takes the process along. */
+  close(): Promise<void>;
 }
 
 /** Whether the tensor's values are in the host's memory. */

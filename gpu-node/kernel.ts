@@ -204,6 +204,7 @@ export class Kernel implements GpuNode {
   async close(): Promise<void> {
     for (const name of [...this.#policies.keys()]) await this.#drop(name);
     this.#forgetBases();
+    await this.#library.device.close();
   }
 
   async #drop(name: string): Promise<void> {

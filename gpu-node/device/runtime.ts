@@ -27,6 +27,7 @@ const THREADS = 2;
 export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Device> {
   const ort = await loadOnnxRuntime();
   const watch = new PlacementWatch();
+  const sessions = new Set<InferenceSession>();
 
   const tensor = ({ data, dims }: HostTensor): OnnxTensor =>
     new ort.Tensor(typeOf(data), data as Float32Array, [...dims]) as OnnxTensor;
@@ -62,6 +63,7 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
       ...watching?.options,
       extra: { "session.force_spinning_stop": spins ? "0" : "1" },
     });
+    sessions.add(session);
     let first = watching;
     return {
       async run(
@@ -77,14 +79,20 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
         await watched?.finish(session);
         return outputs as Record<string, OnnxTensor>;
       },
-      release: () => session.release(),
+      async release() {
+        if (sessions.delete(session)) await session.release();
+      },
     };
   }
 
   const { upload, read } = keeps
     ? transfers(compile, tensor)
     : { upload: (value: HostTensor) => Promise.resolve(tensor(value)), read: hostData };
-  return { name, compile, tensor, upload, read, cpuNodes: () => watch.cpuNodes() };
+  const close = async () => {
+    for (const session of sessions) await session.release();
+    sessions.clear();
+  };
+  return { name, compile, tensor, upload, read, cpuNodes: () => watch.cpuNodes(), close };
 }
 
 const hostData = (tensor: OnnxTensor) => Promise.resolve(tensor.data as HostTensor["data"]);
