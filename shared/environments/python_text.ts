@@ -1,6 +1,7 @@
 /**
- * Python's idea of white space and lines, which the published rewards are defined with.
- * It differs from JavaScript's: U+001C..U+001F and U+0085 separate, U+FEFF does not.
+ * Python's idea of white space, lines, words and length, which the published rewards are defined
+ * with. It differs from JavaScript's: U+001C..U+001F and U+0085 separate, U+FEFF does not; a text
+ * is as long as its code points; letters and digits of every script make words.
  * Everything is linear in the length of the text (no backtracking over runs of blanks).
  */
 
@@ -12,9 +13,61 @@ const SPACE_RUN = new RegExp(`[${SPACES}]+`);
 const LINE_ENDS = "\\n-\\r\\u001c-\\u001e\\u0085\\u2028\\u2029";
 const LINE_END = new RegExp(`\\r\\n|[${LINE_ENDS}]`);
 
+const WORD = /^[\p{L}\p{N}_]$/u;
+/** Upper bits of the two halves of a surrogate pair. */
+const [HIGH, LOW] = [0xd800 >>> 10, 0xdc00 >>> 10];
+/** By code unit: 1 for white space. */
+const SPACE_UNITS = Uint8Array.from(
+  { length: 0x3001 },
+  (_, unit) => Number(SPACE.test(String.fromCharCode(unit))),
+);
+/** By code unit: 0 not known yet, or a half of a pair; 1 part of words; 2 not. */
+const WORD_UNITS = new Uint8Array(0x10000);
+
 /** Words of a text, as Python's `str.split()` gives them. */
 export function splitWords(text: string): string[] {
   return text.split(SPACE_RUN).filter((word) => word !== "");
+}
+
+/** Number of words of a text, as Python's `len(text.split())` gives it. */
+export function countWords(text: string): number {
+  let count = 0;
+  let inside = false;
+  for (let i = 0; i < text.length; i++) {
+    const space = isSpace(text.charCodeAt(i));
+    if (inside === space) {
+      inside = !space;
+      if (inside) count++;
+    }
+  }
+  return count;
+}
+
+/** Length in code points, as Python's `len()` gives it; a lone surrogate counts as one. */
+export function codePointCount(text: string): number {
+  let count = text.length;
+  for (let i = 1; i < text.length; i++) {
+    if (text.charCodeAt(i) >>> 10 === LOW && text.charCodeAt(i - 1) >>> 10 === HIGH) count--;
+  }
+  return count;
+}
+
+/** Index in UTF-16 units of the code point number `count` of a text; its length beyond the end. */
+export function codePointIndex(text: string, count: number): number {
+  let index = 0;
+  for (let n = 0; n < count && index < text.length; n++) {
+    index += text.codePointAt(index)! > 0xffff ? 2 : 1;
+  }
+  return index;
+}
+
+/**
+ * Whether the UTF-16 unit at `index` belongs to a letter, a digit or an underscore, as Python's
+ * `\w` takes them.
+ */
+export function isWordAt(text: string, index: number): boolean {
+  const known = WORD_UNITS[text.charCodeAt(index)]!;
+  return known === 0 ? isWordPoint(pointAt(text, index)) : known === 1;
 }
 
 /** Lines of a text, as Python's `str.splitlines()` gives them. */
@@ -31,4 +84,21 @@ export function strip(text: string): string {
   while (start < end && SPACE.test(text[start]!)) start++;
   while (end > start && SPACE.test(text[end - 1]!)) end--;
   return text.slice(start, end);
+}
+
+function isSpace(unit: number): boolean {
+  return unit <= 0x3000 && SPACE_UNITS[unit] === 1;
+}
+
+/** Code point that the unit at `index` is part of. */
+function pointAt(text: string, index: number): number {
+  const before = index > 0 ? text.codePointAt(index - 1)! : 0;
+  return before > 0xffff ? before : text.codePointAt(index)!;
+}
+
+function isWordPoint(point: number): boolean {
+  const word = WORD.test(String.fromCodePoint(point));
+  // A half of a pair says nothing of the pair.
+  if (point < 0xd800 || point > 0xdfff) WORD_UNITS[point] = word ? 1 : 2;
+  return word;
 }
