@@ -61,5 +61,10 @@ export const loadFastCheck = () => import("fast-check");
 /** File path of a DejaVu font (`DejaVuSans.ttf`), for text in pictures. */
 export const fontFile = (name: string): string =>
   decodeURIComponent(new URL(import.meta.resolve(`dejavu-fonts-ttf/ttf/${name}`)).pathname);
+/** File path of a part of Pyodide, CPython as WebAssembly; sandbox processes are fed with it. */
+export const pyodideFile = (name: string): string =>
+  decodeURIComponent(new URL(import.meta.resolve(`pyodide/${name}`)).pathname);
 /** Linter of the Dockerfile (tests). */
 export const loadDockerfileLint = () => import("dockerfilelint");
+/** Driver of an installed Chromium (tests). */
+export const loadPlaywright = () => import("playwright-core");

@@ -1,0 +1,120 @@
+/**
+ * A sandbox for untrusted Python: `run` gives a verdict on a program and its tests, in lanes side
+ * by side. Programs run in CPython compiled to WebAssembly, in processes of their own without
+ * permissions, apart from the tests (lane.ts); each starts from the same memory.
+ * Leaves out what programs and tests are about.
+ */
+import { join } from "node:path";
+import { CollmError } from "../../../errors.ts";
+import { type Image, snapshotImage } from "./image.ts";
+import { Lane } from "./lane.ts";
+import { Process } from "./process.ts";
+import type { Program, Verdict } from "./program.ts";
+
+export type { Program, PythonError, TestVerdict, Verdict } from "./program.ts";
+
+export interface SandboxOptions {
+  /** Programs at a time, two processes each (default: cores of the machine). */
+  lanes?: number;
+  /** Folder of the interpreter's snapshot (default: `collm` in the user's cache folder). */
+  cache?: string;
+}
+
+export interface Sandbox {
+  /** Verdict on a program; programs beyond the lanes wait in order. */
+  run(program: Program): Promise<Verdict>;
+  /** Answer to a question about source text (`split`, `notes` or `syntax` of harness.ts). */
+  ask<T>(question: Record<string, unknown>): Promise<T>;
+  /** Ends all processes; programs that wait are refused. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts nothing before the first program.
+ * @throws CollmError `invalid_request` for a bad number of lanes; `run` throws `unavailable` where
+ * processes cannot be started.
+ */
+export function openSandbox(options: SandboxOptions = {}): Sandbox {
+  const { lanes = navigator.hardwareConcurrency, cache = cacheFolder() } = options;
+  if (!Number.isInteger(lanes) || lanes < 1 || lanes > 256) {
+    throw new CollmError("invalid_request", `Cannot open sandbox: lanes is ${lanes}`);
+  }
+  const processes = processSupply(cache);
+  const idle: Lane[] = [];
+  const waiting: ((lane: Lane) => void)[] = [];
+  const all: Lane[] = [];
+  let closed = false;
+
+  async function take(): Promise<Lane> {
+    if (closed) throw new CollmError("unavailable", "Cannot use sandbox: it is closed");
+    const lane = idle.pop();
+    if (lane) return lane;
+    if (all.length < lanes) {
+      all.push(new Lane(processes.next));
+      return all.at(-1)!;
+    }
+    return await new Promise<Lane>((resolve) => waiting.push(resolve));
+  }
+
+  async function use<T>(body: (lane: Lane) => Promise<T>): Promise<T> {
+    const lane = await take();
+    try {
+      return await body(lane);
+    } finally {
+      const next = waiting.shift();
+      if (next) next(lane);
+      else idle.push(lane);
+    }
+  }
+
+  return {
+    run: (program) => use((lane) => lane.run(program)),
+    ask: (question) => use((lane) => lane.ask(question)),
+    async close() {
+      closed = true;
+      await Promise.all([...all.map((lane) => lane.close()), processes.close()]);
+    },
+  };
+}
+
+/** Starts processes, and keeps one started ahead from the first replacement on. */
+function processSupply(cache: string) {
+  let image: Promise<Image> | undefined;
+  let spare: Promise<Process> | undefined;
+  let closed = false;
+
+  async function start(): Promise<Process> {
+    image ??= snapshotImage(cache, async (made) => await Process.start(made, cache).snapshot());
+    // A snapshot that could not be made is tried again, not remembered.
+    image.catch(() => image = undefined);
+    return Process.start(await image, cache);
+  }
+
+  return {
+    async next(): Promise<Process> {
+      if (closed) throw new CollmError("unavailable", "Cannot use sandbox: it is closed");
+      const ready = spare;
+      spare = undefined;
+      const process = await (ready ?? start());
+      await process.ready();
+      if (!closed && !spare) {
+        spare = start();
+        spare.catch(() => {});
+      }
+      return process;
+    },
+    async close(): Promise<void> {
+      closed = true;
+      await spare?.then((process) => process.kill(), () => {});
+    },
+  };
+}
+
+/** The user's cache folder; a folder for temporary files where there is none. */
+function cacheFolder(): string {
+  const base = Deno.env.get("XDG_CACHE_HOME") ||
+    (Deno.env.get("HOME")
+      ? join(Deno.env.get("HOME")!, ".cache")
+      : Deno.env.get("TMPDIR") ?? "/tmp");
+  return join(base, "collm");
+}

@@ -1,0 +1,163 @@
+/**
+ * One program at a time on two processes: the player holds the program, the judge holds the tests
+ * and alone decides. What the program can reach is its own code and the arguments it is called
+ * with; what it can say is the value it returned. Leaves out waiting for a lane (index.ts).
+ */
+import { Gone, type Process } from "./process.ts";
+import {
+  failure,
+  type Program,
+  type PythonError,
+  type TestVerdict,
+  type Verdict,
+} from "./program.ts";
+
+const TIME_LIMIT_S = 10;
+const MOST_TIMEOUTS = 3;
+/** Milliseconds after a time limit at which a process that did not obey is killed. */
+const GRACE_MS = 1000;
+/** Time limits that a whole program may take, however many tests it has. */
+const WHOLE_LIMITS = 12;
+
+/** Milliseconds for a question about source text. */
+const QUESTION_MS = 5000;
+
+type Outcome = Record<string, unknown>;
+type Call = [test: number, name: string, packed: string];
+/** The judge's plan: calls known ahead, whether more may come, whether its memory stays clean. */
+interface Plan {
+  ahead: Call[];
+  live: boolean;
+  plain: boolean;
+}
+interface TestLine {
+  ok: boolean;
+  late: boolean;
+  error: PythonError | null;
+}
+
+/** Gives a process that waits for a program. */
+export type Supply = () => Promise<Process>;
+
+export class Lane {
+  #player: Promise<Process>;
+  #judge: Promise<Process>;
+
+  constructor(readonly supply: Supply) {
+    this.#player = supply();
+    this.#judge = supply();
+    for (const process of [this.#player, this.#judge]) process.catch(() => {});
+  }
+
+  /** Verdict on a program; crashes on the way are verdicts too. */
+  async run(program: Program): Promise<Verdict> {
+    const [player, judge] = await Promise.all([this.#ready("player"), this.#ready("judge")]);
+    try {
+      return await this.#check(program, player, judge);
+    } catch (error) {
+      if (!(error instanceof Gone)) throw error;
+      const who = player.gone ? "Program" : "Tests";
+      return failure(program, {
+        ...{ parsed: true, error: null, cause: `${who} stopped: ${error.message}` },
+      });
+    } finally {
+      player.reset();
+      judge.reset();
+    }
+  }
+
+  /** Answer to a question about source text, which is read but not run. */
+  async ask<T>(question: Record<string, unknown>): Promise<T> {
+    const judge = await this.#ready("judge");
+    judge.send(`L${QUESTION_MS}`, JSON.stringify(question));
+    const answer = await judge.answer<T>(QUESTION_MS + GRACE_MS);
+    judge.rest();
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    const all = await Promise.allSettled([this.#player, this.#judge]);
+    await Promise.all(all.map((found) => found.status === "fulfilled" && found.value.kill()));
+  }
+
+  async #check(program: Program, player: Process, judge: Process): Promise<Verdict> {
+    const { code, entry, tests, setup = "" } = program;
+    const limit = program.time_limit_s ?? TIME_LIMIT_S;
+    const most_late = program.most_timeouts ?? MOST_TIMEOUTS;
+    const limitMs = 1000 * limit;
+    const end = performance.now() + WHOLE_LIMITS * limitMs;
+    /** Milliseconds to wait for a line: its own limit, and never past the program's end. */
+    const patience = () => Math.min(limitMs, end - performance.now()) + GRACE_MS;
+    player.send(`L${limitMs}`, JSON.stringify({ op: "load", code, limit }));
+    judge.send(
+      `L${Math.max(limitMs, 2000)}`,
+      JSON.stringify({ op: "judge", entry, tests, setup, most_late }),
+    );
+    const loaded = await player.answer<
+      { error: PythonError | null; syntax: boolean; late: boolean }
+    >(
+      patience(),
+    );
+    if (loaded.error || loaded.late) {
+      const late = { type: "TimeoutError", message: `loading took more than ${limit} s` };
+      return failure(program, {
+        ...{ parsed: !loaded.syntax, error: loaded.late ? late : loaded.error, cause: null },
+      });
+    }
+    const plan = await judge.answer<Plan>(Math.max(limitMs, 2000) + GRACE_MS);
+    const call = async (calls: Call[]): Promise<Outcome[]> => {
+      player.send(JSON.stringify({ op: "calls", calls, limit, most_late }));
+      const outcomes: Outcome[] = [];
+      while (outcomes.length < calls.length) {
+        outcomes.push(await player.answer<Outcome>(patience()));
+      }
+      return outcomes;
+    };
+    const outcomes = plan.ahead.length ? await call(plan.ahead) : [];
+    if (!plan.live) player.reset();
+    judge.send(JSON.stringify({ outcomes }));
+    const found: TestVerdict[] = [];
+    while (found.length < tests.length) {
+      const line = await judge.answer<TestLine | { call: Call }>(Math.max(patience(), 2000));
+      if ("call" in line) {
+        judge.send(JSON.stringify({ outcome: (await call([line.call]))[0] }));
+      } else {
+        found.push({ passed: line.ok, timed_out: line.late, error: line.error });
+      }
+    }
+    // Tests that only compare leave nothing behind.
+    if (plan.plain) judge.rest();
+    return {
+      ...{ parsed: true, error: null, cause: null, tests: found },
+      passed: found.filter((test) => test.passed).length,
+      timeouts: found.filter((test) => test.timed_out).length,
+    };
+  }
+
+  /** The process of a role, replaced when it is gone. */
+  async #ready(role: "player" | "judge"): Promise<Process> {
+    const process = role === "player" ? this.#player : this.#judge;
+    try {
+      const found = await process;
+      await found.ready();
+      return found;
+    } catch (error) {
+      if (!(error instanceof Gone)) {
+        // It never started: the next program tries again.
+        this.#replace(role);
+        throw error;
+      }
+      const next = await this.#replace(role);
+      await next.ready();
+      return next;
+    }
+  }
+
+  #replace(role: "player" | "judge"): Promise<Process> {
+    const next = this.supply();
+    next.catch(() => {});
+    if (role === "player") this.#player = next;
+    else this.#judge = next;
+    return next;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * One sandbox process as its parent sees it: lines in, lines out, and an end by force.
+ * Nothing is read before it is asked for, so a process that floods its output only waits.
+ * Leaves out what the lines mean (lane.ts).
+ */
+import { fileURLToPath } from "node:url";
+import { CollmError } from "../../../errors.ts";
+import type { Image } from "./image.ts";
+
+/** Most bytes of one line; more is treated as a crash. */
+const MAX_LINE = 16 * 2 ** 20;
+/** Milliseconds for a process to start or to put its memory back. */
+const START_MS = 60_000;
+const NEWLINE = 10;
+
+/** A sandbox process ended or was ended; the message says why. */
+export class Gone extends Error {}
+
+export class Process {
+  #child: Deno.ChildProcess;
+  #input: WritableStreamDefaultWriter<Uint8Array>;
+  #output: ReadableStreamDefaultReader<Uint8Array>;
+  #pending = new Uint8Array(0);
+  #clean = false;
+  #fed: Promise<void>;
+  /** Set once it is of no use any more. */
+  gone: Gone | null = null;
+
+  private constructor(child: Deno.ChildProcess, image: Image) {
+    this.#child = child;
+    this.#input = child.stdin.getWriter();
+    this.#output = child.stdout.getReader();
+    child.unref();
+    this.#fed = this.#feed(image);
+    this.#fed.catch(() => {});
+  }
+
+  /**
+   * Starts a process without permissions, environment or module graph.
+   * @param cache Folder for what Deno keeps about the process's own program.
+   * @throws CollmError `unavailable` when this process may not or cannot start another.
+   */
+  static start(image: Image, cache: string): Process {
+    const script = fileURLToPath(new URL("./child/main.ts", import.meta.url));
+    const fences = ["--no-prompt", "--no-remote", "--cached-only", "--no-npm", "--no-config"];
+    const flags = ["--no-lock", "--no-check", "--v8-flags=--max-old-space-size=256"];
+    try {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["run", "--quiet", ...fences, ...flags, script],
+        clearEnv: true,
+        env: { DENO_DIR: cache, DENO_NO_UPDATE_CHECK: "1" },
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+      return new Process(child, image);
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new CollmError("unavailable", `Cannot start a sandbox process: ${why}`);
+    }
+  }
+
+  async #feed(image: Image): Promise<void> {
+    const sizes = image.map(([name, bytes]) => [name, bytes.length]);
+    await this.#input.write(new TextEncoder().encode(`${JSON.stringify(sizes)}\n`));
+    for (const [, bytes] of image) await this.#input.write(bytes);
+  }
+
+  /** Resolves when the process waits for a program; throws `Gone` when it never will. */
+  async ready(): Promise<void> {
+    if (this.gone) throw this.gone;
+    if (this.#clean) return;
+    // Lines of the last program may still be on their way.
+    while (await this.#line(START_MS) !== "R");
+    this.#clean = true;
+  }
+
+  /** Sends lines, such as `L500` (limit in milliseconds) or a job as JSON. */
+  send(...lines: string[]): void {
+    this.#clean = false;
+    // What cannot be delivered shows in the next answer.
+    this.#input.write(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")))
+      .catch(() => {});
+  }
+
+  /** Ends a program: the process puts its memory back while nobody waits for it. */
+  reset(): void {
+    if (!this.gone && !this.#clean) this.send("E");
+  }
+
+  /** Declares that the last job left nothing behind, so that the memory may stay as it is. */
+  rest(): void {
+    this.#clean = this.gone === null;
+  }
+
+  /** Next JSON line of Python within `ms`, else the process is killed and `Gone` thrown. */
+  async answer<T>(ms: number): Promise<T> {
+    const line = await this.#line(ms);
+    try {
+      if (line.startsWith("P")) return JSON.parse(line.slice(1));
+    } catch {
+      // falls through: whoever writes what is no JSON does not follow the protocol
+    }
+    throw this.#end("it broke its protocol");
+  }
+
+  /** Snapshot of a process that was started to make one. */
+  async snapshot(): Promise<Uint8Array<ArrayBuffer>> {
+    const line = await this.#line(START_MS);
+    const size = Number(/^S([0-9]+)$/.exec(line)?.[1] ?? 0);
+    if (!size) throw this.#end(`it answered ${line.slice(0, 100)}`);
+    while (this.#pending.length < size) await this.#more(START_MS);
+    await this.#child.status;
+    return this.#pending.slice(0, size);
+  }
+
+  async kill(): Promise<void> {
+    this.#end("it was closed");
+    await this.#child.status;
+    await this.#output.cancel().catch(() => {});
+    await this.#input.abort().catch(() => {});
+  }
+
+  async #line(ms: number): Promise<string> {
+    const end = performance.now() + ms;
+    for (let from = 0;;) {
+      const at = this.#pending.indexOf(NEWLINE, from);
+      if (at >= 0) {
+        const line = new TextDecoder().decode(this.#pending.subarray(0, at));
+        this.#pending = this.#pending.slice(at + 1);
+        if (line.startsWith("X")) throw this.#end(`it ended with ${line.slice(1)}`);
+        return line;
+      }
+      from = this.#pending.length;
+      if (from > MAX_LINE) throw this.#end("its output was too large");
+      await this.#more(end - performance.now());
+    }
+  }
+
+  async #more(ms: number): Promise<void> {
+    if (this.gone) throw this.gone;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), Math.max(ms, 0));
+    });
+    const found = await Promise.race([this.#output.read(), late]).finally(() =>
+      clearTimeout(timer)
+    );
+    if (found === "late") throw this.#end("it did not stop at its time limit and was killed");
+    if (found.done) throw this.#end("its process died");
+    const joined = new Uint8Array(this.#pending.length + found.value.length);
+    joined.set(this.#pending);
+    joined.set(found.value, this.#pending.length);
+    this.#pending = joined;
+  }
+
+  #end(why: string): Gone {
+    if (!this.gone) {
+      this.gone = new Gone(why);
+      try {
+        this.#child.kill("SIGKILL");
+      } catch {
+        // it has ended on its own
+      }
+    }
+    return this.gone;
+  }
+}
