@@ -68,3 +68,4 @@ export const pyodideFile = (name: string): string =>
 export const loadDockerfileLint = () => import("dockerfilelint");
 /** Driver of an installed Chromium (tests). */
 export const loadPlaywright = () => import("playwright-core");
+export type { Page } from "playwright-core";

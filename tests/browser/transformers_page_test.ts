@@ -13,7 +13,8 @@ import { browserTest, withPage } from "./page.ts";
 /** The library as the page has it, with everything local; runs in the page. */
 const SETUP = `
   globalThis.library = (async () => {
-    const library = await import("/library/transformers.js");
+    const address = "/library/transformers.js";
+    const library = await import(address);
     const { env } = library;
     Object.assign(env, { allowLocalModels: true, allowRemoteModels: false });
     env.localModelPath = "/models/";
