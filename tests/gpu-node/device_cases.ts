@@ -1,0 +1,225 @@
+/**
+ * The whole node on the device COLLM_TEST_DEVICE against the CPU's numbers. Run by device_test.ts
+ * in a process of its own: a wrong use of a graphics driver ends the process instead of throwing.
+ * By hand: COLLM_TEST_DEVICE=webgpu deno test -A tests/gpu-node/device_cases.ts
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { cpuDevice, openDevice } from "../../gpu-node/device.ts";
+import { Graph } from "../../gpu-node/graph/graph.ts";
+import { Kernel } from "../../gpu-node/kernel.ts";
+import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
+import type { DeviceName, LoadRequest, UpdateRequest } from "../../gpu-node/verbs.ts";
+import { close, compareGradients, FAMILIES, golden, relative } from "./golden.ts";
+
+const name = (Deno.env.get("COLLM_TEST_DEVICE") ?? "webgpu") as DeviceName;
+const device = await openDevice(name);
+const cpu = await cpuDevice();
+// Programs are compiled once for all cases: on a software adapter they take seconds each.
+const kernels = [new Kernel(cpu), new Kernel(device)] as const;
+Deno.test.afterAll(async () => {
+  for (const kernel of kernels) await kernel.close();
+});
+
+let policies = 0;
+
+/** The same policy on the CPU and on the device, and its request defaults. */
+async function both(family = "llama-tiny", more: Partial<LoadRequest> = {}) {
+  const { folder, sequences, policyGradient } = golden(family);
+  const policy = `p${policies++}`;
+  for (const kernel of kernels) await kernel.load({ policy, source: folder, ...more });
+  const each = async <T>(deed: (kernel: Kernel) => Promise<T>): Promise<[T, T]> => [
+    await deed(kernels[0]),
+    await deed(kernels[1]),
+  ];
+  const update = (request: Partial<UpdateRequest>) =>
+    each((kernel) => kernel.update({ ...policyGradient({ policy }), ...request }));
+  return { policy, folder, sequences, each, update };
+}
+
+const closeRows = (expected: number[][], actual: number[][], what: string) =>
+  expected.forEach((row, i) => {
+    assert.equal(actual[i]!.length, row.length);
+    row.forEach((x, k) => close(actual[i]![k]!, x, 1e-4, `${what} ${i},${k}`));
+  });
+
+for (const family of FAMILIES) {
+  Deno.test(`score and gradients of ${family} are the CPU's`, async () => {
+    const { policy, sequences, each, update } = await both(family);
+    const [expected, actual] = await each((kernel) => kernel.score(policy, sequences));
+    closeRows(expected.logprobs, actual.logprobs, "logprob");
+    assert.equal(actual.policy_version, expected.policy_version);
+    const [a, b] = await update({ apply: false, report: "gradients" });
+    relative(b.loss, a.loss, 1e-4, "loss");
+    compareGradients(b.gradients!, a.gradients!, 1e-3);
+  });
+}
+
+Deno.test("values and gradients of the value loss are the CPU's", async () => {
+  const { policy, sequences, each, update } = await both();
+  const reads = sequences.map((s) => ({ tokens: s.tokens, read_at: s.prompt_length - 1 }));
+  const [expected, actual] = await each((kernel) => kernel.values(policy, reads));
+  closeRows([expected.values], [actual.values], "value");
+  const batch = sequences.map((s, i) => ({ ...s, target: i - 1, old_value: 0 }));
+  const request = {
+    loss: "value_mse",
+    clip: 0.1,
+    batch,
+    apply: false,
+    report: "gradients",
+  } as const;
+  const [a, b] = await update(request);
+  relative(b.loss, a.loss, 1e-4, "loss");
+  compareGradients(b.gradients!, a.gradients!, 1e-3);
+});
+
+for (const temperature of [0.9, 0]) {
+  Deno.test(`sample at temperature ${temperature} draws the CPU's tokens`, async () => {
+    const { policy, each } = await both();
+    const [expected, actual] = await each((kernel) =>
+      kernel.sample({
+        policy,
+        prompts: [[5, 6, 7], [8, 9, 10, 11], [3, 3]],
+        seeds: [1, 2, 3],
+        max_tokens: 12,
+        temperature,
+        stop_tokens: [2],
+      })
+    );
+    actual.completions.forEach(({ tokens }, i) =>
+      assert.deepEqual(tokens, expected.completions[i]!.tokens)
+    );
+    const logprobs = (of: typeof actual) => of.completions.map((c) => c.logprobs);
+    closeRows(logprobs(expected), logprobs(actual), "logprob");
+  });
+}
+
+Deno.test("three AdamW steps leave the CPU's parameters, saved and loaded again", async () => {
+  const { policy, sequences, each, update } = await both();
+  for (const seq of [1, 2, 3]) {
+    const [a, b] = await update({ seq });
+    relative(b.loss, a.loss, 1e-4, `loss of step ${seq}`);
+  }
+  const temp = await Deno.makeTempDir();
+  const [a, b] = await each(async (kernel) => {
+    const folder = join(temp, String(kernels.indexOf(kernel)));
+    await kernel.save(policy, folder, { state: true });
+    return { folder, tensors: readCheckpointTensors(folder) };
+  });
+  for (const [parameter, { data }] of a.tensors) {
+    const actual = b.tensors.get(parameter)!.data;
+    data.forEach((x, i) => close(actual[i]!, x, 1e-4, `${parameter} ${i}`));
+  }
+
+  // What the device saved goes on under the same version, there and on the CPU.
+  const version = (await kernels[1].list()).find((p) => p.policy === policy)!.policy_version;
+  const source = b.folder;
+  const loaded = await each((kernel) => kernel.load({ policy: "resumed", source }));
+  assert.deepEqual(loaded.map((info) => info.policy_version), [version, version]);
+  const [c, d] = await update({ policy: "resumed", seq: 4 });
+  relative(d.loss, c.loss, 1e-4, "loss after loading");
+  const scores = await each((kernel) => kernel.score("resumed", sequences));
+  closeRows(scores[0].logprobs, scores[1].logprobs, "logprob after loading");
+  await Deno.remove(temp, { recursive: true });
+});
+
+Deno.test("update in several runs sums gradients to the CPU's step", async () => {
+  const { policy, sequences, each, update } = await both();
+  for (const seq of [1, 2]) {
+    const [a, b] = await update({ seq, tokens_per_run: 24, max_grad_norm: 1 });
+    relative(b.loss, a.loss, 1e-4, `loss of step ${seq}`);
+    relative(b.grad_norm, a.grad_norm, 1e-4, `norm of step ${seq}`);
+  }
+  const scores = await each((kernel) => kernel.score(policy, sequences));
+  closeRows(scores[0].logprobs, scores[1].logprobs, "logprob");
+});
+
+Deno.test("an adapter learns and samples as on the CPU", async () => {
+  const { policy, sequences, each, update } = await both("llama-tiny", {
+    lora: { rank: 3, alpha: 6, seed: 1 },
+  });
+  for (const seq of [1, 2]) {
+    const [a, b] = await update({ seq });
+    relative(b.loss, a.loss, 1e-4, `loss of step ${seq}`);
+    relative(b.grad_norm, a.grad_norm, 1e-4, `norm of step ${seq}`);
+  }
+  const [expected, actual] = await each((kernel) =>
+    kernel.sample({
+      policy,
+      prompts: [[5, 6, 7]],
+      seeds: [1],
+      max_tokens: 8,
+      temperature: 1,
+      stop_tokens: [],
+    })
+  );
+  assert.deepEqual(actual.completions[0]!.tokens, expected.completions[0]!.tokens);
+  const scores = await each((kernel) => kernel.score(policy, sequences));
+  closeRows(scores[0].logprobs, scores[1].logprobs, "logprob");
+});
+
+Deno.test("ppo_clip with a reference gives the CPU's gradients", async () => {
+  const { policy, sequences, each, update } = await both();
+  const [{ logprobs }] = await each((kernel) => kernel.score(policy, sequences));
+  const batch = sequences.map((s, i) => ({
+    ...s,
+    advantage: i % 2 ? 1 : -0.5,
+    old_logprobs: logprobs[i]!.map((x, k) => x + (k % 3 - 1) * 0.3),
+    ref_logprobs: logprobs[i]!.map((x) => x - 0.1),
+  }));
+  for (const ratio of ["token", "sequence"] as const) {
+    const [a, b] = await update({
+      loss: "ppo_clip",
+      ratio,
+      batch,
+      kl_coef: 0.1,
+      apply: false,
+      report: "gradients",
+    });
+    relative(b.loss, a.loss, 1e-4, `loss by ${ratio}`);
+    compareGradients(b.gradients!, a.gradients!, 1e-3);
+    assert.equal(b.clip_fraction, a.clip_fraction);
+  }
+});
+
+Deno.test("upload and read give a tensor's values back, whatever its rank", async () => {
+  for (const dims of [[], [5], [2, 3], [2, 1, 4]]) {
+    const size = dims.reduce((a, b) => a * b, 1);
+    const data = Float32Array.from({ length: size }, (_, i) => i - 1.5);
+    const tensor = await device.upload({ data, dims });
+    assert.deepEqual([...tensor.dims], dims);
+    assert.deepEqual(await device.read(tensor), data);
+  }
+});
+
+Deno.test("run refuses a tensor of another device and one that was freed", async () => {
+  const g = new Graph();
+  const x = g.input("x", "float32", [2]);
+  g.output("y", g.emit1("Add", [x, x], [2]));
+  const away = await device.upload({ data: Float32Array.of(1, 2), dims: [2] });
+  const [here, there] = [await cpu.compile(g), await device.compile(g)];
+  if (away.location === "cpu") {
+    assert.equal(name, "cuda", "only CUDA has no device memory of its own here");
+    return;
+  }
+  await assert.rejects(here.run({ x: away }), {
+    message: "Cannot run on device 'cpu': input 'x' is in the memory 'gpu-buffer'",
+  });
+  assert.deepEqual((await there.run({ x: away }))["y"]!.data, Float32Array.of(2, 4));
+  away.dispose();
+  await assert.rejects(there.run({ x: away }), {
+    message: `Cannot run on device '${name}': input 'x' was freed`,
+  });
+  await Promise.all([here.release(), there.release()]);
+});
+
+Deno.test("health names the device; what fell back to the CPU is shapes and masks", async () => {
+  const { policy, sequences } = await both();
+  await kernels[1].score(policy, sequences);
+  const { device: found, cpu_nodes, memory_bytes } = await kernels[1].health();
+  assert.equal(found, name);
+  assert.ok(memory_bytes > 2 ** 20);
+  const heavy = /MatMul|Gemm|Softmax|Normalization|Rotary|Exp$|Tanh|Sigmoid|Gelu|Div|Sqrt|Scatter/;
+  assert.deepEqual(Object.keys(cpu_nodes).filter((op) => heavy.test(op)), []);
+  assert.deepEqual((await kernels[0].health()).cpu_nodes, {});
+});
