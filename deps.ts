@@ -42,6 +42,10 @@ export type { LibSQLDatabase } from "drizzle-orm/libsql/driver-core";
 export type { BatchItem } from "drizzle-orm/batch";
 /** WebSocket client for agent hosts (headers, ping, close codes). */
 export const loadWebSocketClient = () => import("ws");
+/** Metrics in Prometheus' text form. */
+export const loadPrometheus = () => import("prom-client");
+/** OpenAI's client (tests). */
+export const loadOpenAi = () => import("openai");
 /** Command-line parser. */
 export const loadCommander = () => import("commander");
 /** Plots: vega-lite specification to SVG. */

@@ -7,6 +7,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { CollmError } from "../shared/errors.ts";
+import { repeatable } from "./repeatable.ts";
 import { answered, type Entry, newEntry, payloadOf, record, startFrom } from "./journal.ts";
 import type { BatchNode, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
 import { WorkerEnded } from "./worker_client.ts";
@@ -151,31 +152,6 @@ export function openLastingNode(
       await (await node).close();
       if (folder !== null) rmSync(folder, { recursive: true, force: true });
     },
-  };
-}
-
-/**
- * Options for each attempt at a request. Equal seeds draw equal tokens, so a later attempt tells
- * only those that no earlier one has told.
- */
-function repeatable(
-  { prompts }: SampleRequest,
-  options: SampleOptions,
-): () => SampleOptions {
-  const { onTokens } = options;
-  if (!onTokens) return () => options;
-  const told = prompts.map(() => 0);
-  return () => {
-    const seen = prompts.map(() => 0);
-    return {
-      ...options,
-      onTokens(row, tokens, logprobs) {
-        const skip = Math.max(0, told[row]! - seen[row]!);
-        seen[row]! += tokens.length;
-        told[row] = Math.max(told[row]!, seen[row]!);
-        if (skip < tokens.length) onTokens(row, tokens.slice(skip), logprobs.slice(skip));
-      },
-    };
   };
 }
 

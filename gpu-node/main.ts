@@ -2,15 +2,22 @@
  * `deno task gpu`: the GPU node as a server. Loads the named models, each as a policy of its name,
  * then listens. Ends with one clear sentence when it cannot; drains on SIGTERM.
  */
+import { existsSync } from "node:fs";
 import { loadCommander } from "../deps.ts";
+import project from "../deno.json" with { type: "json" };
 import { CollmError } from "../shared/errors.ts";
-import { oneOf, port, runCommand } from "../shared/flags.ts";
+import { oneOf, port, runCommand, whole } from "../shared/flags.ts";
 import { NAME } from "../shared/wire/gpu.ts";
 import { listen, requireGuard } from "../shared/wire/listen.ts";
+import { modelFolder } from "./hub.ts";
+import { openLastingNode } from "./lasting_node.ts";
+import { terminalBar } from "./progress.ts";
+import { openScheduler } from "./scheduler.ts";
 import { createGpuApp } from "./server/app.ts";
 import { Checkpoints } from "./server/checkpoints.ts";
+import { counted, createMetrics } from "./server/metrics.ts";
 import { servePolicies } from "./server/policies.ts";
-import { DEVICE_CHOICES, type DeviceChoice } from "./verbs.ts";
+import { DEVICE_CHOICES, type DeviceChoice, type DeviceName, type LoadRequest } from "./verbs.ts";
 import { openWorkerNode } from "./worker_client.ts";
 
 export interface GpuServerOptions {
@@ -21,19 +28,50 @@ export interface GpuServerOptions {
   checkpoints: string;
   device: DeviceChoice;
   token: string | undefined;
+  /** Clients may load models by their id on the hub. */
+  allowHub?: boolean;
+  /** Requests that wait at most. */
+  maxQueue?: number;
 }
 
 /** Serves until a signal or `drain`; throws CollmError where model, address or device is wrong. */
 export async function serveGpu({ model, ...options }: GpuServerOptions) {
   requireGuard(options);
-  const node = openWorkerNode({ device: options.device });
-  const { device } = await node.health();
-  const checkpoints = new Checkpoints(options.checkpoints);
-  const policies = servePolicies({ node, models: model, checkpoints });
+  const { checkpoints: root, device: choice, allowHub = false, maxQueue, token } = options;
+  const onFault = console.error;
+  const lasting = openLastingNode(() => openWorkerNode({ device: choice }), {
+    onFault,
+    onRestart(cause) {
+      console.error(`${cause.message}; it is started again`);
+      metrics.restarted();
+    },
+  });
+  const { device } = await lasting.health();
+  const node = openScheduler(lasting, {
+    ...maxQueue !== undefined && { requests: maxQueue },
+    onCall: (call) => metrics.call(call),
+  });
+  const waiting = () => node.waiting;
+  const metrics = await createMetrics({ waiting, policies: () => policies.names().length });
+  const checkpoints = new Checkpoints(root);
+  const policies = servePolicies({
+    node: counted(node, metrics),
+    models: model,
+    checkpoints,
+    ...allowHub && { fromHub: (request) => fromHub(request, device) },
+  });
   for (const name of model.keys()) await policies.load({ policy: name, source: name });
-  const app = createGpuApp({ policies, checkpoints, token: options.token, onFault: console.error });
-  const server = listen(options, app.fetch);
+  const { version } = project;
+  const app = createGpuApp({ policies, checkpoints, metrics, waiting, token, version, onFault });
+  const server = listen({ ...options, drain: app.drain }, app.fetch);
   return { ...server, device, finished: server.finished.then(() => node.close()) };
+}
+
+/** Folder of a model on the hub. A path of this machine is none, though it may look like an id. */
+function fromHub(request: LoadRequest, device: DeviceName): Promise<string> {
+  const { policy, source } = request;
+  if (!existsSync(source)) return modelFolder(request, device, terminalBar());
+  throw new CollmError("not_found", `Cannot load policy '${policy}': no model '${source}'`);
 }
 
 /** `--model NAME=FOLDER`, any number of times. */
@@ -68,6 +106,8 @@ async function main(args: string[]): Promise<void> {
       oneOf("--device", DEVICE_CHOICES),
       "cpu",
     )
+    .option("--allow-hub", "let clients load models by their id on the Hugging Face hub")
+    .option("--max-queue <n>", "requests that wait at most", whole("--max-queue", 1), 1024)
     .option("--checkpoints <folder>", "where checkpoints are kept", "runs/gpu-checkpoints")
     .addHelpText("after", "\nEnvironment:\n  COLLM_TOKEN  bearer token that requests must carry")
     .allowExcessArguments(false)

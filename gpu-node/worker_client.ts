@@ -4,7 +4,13 @@
  * first (scheduler.ts) and life after the Worker's death (lasting_node.ts).
  */
 import { CollmError } from "../shared/errors.ts";
-import type { BatchNode, DeviceChoice, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
+import type {
+  BatchNode,
+  DeviceChoice,
+  SampleOptions,
+  SampleRequest,
+  SampleResult,
+} from "./verbs.ts";
 import type { Outcome, Verb, WorkerReply, WorkerRequest } from "./worker.ts";
 
 /** The Worker ended by itself; what it was doing and what waited for it is lost. */

@@ -4,11 +4,12 @@
  */
 import { OpenAPIHono } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
+import { checkJson, limitBody, LIMITS } from "../shared/wire/body.ts";
+import { missingRoute } from "../shared/wire/openapi.ts";
 import { complaint } from "../shared/wire/parse.ts";
 import { problemResponse, toCollmError } from "../shared/wire/problem.ts";
 import { agentRoutes } from "./agents.ts";
 import { authenticate } from "./auth.ts";
-import { checkJson, limitBody, LIMITS } from "./body.ts";
 import type { Edge, EdgeApp, EdgeDeps, EdgeVariables } from "./edge.ts";
 import { environmentRoutes } from "./environments.ts";
 import { episodeRoutes } from "./episodes.ts";
@@ -22,17 +23,6 @@ import { tokenRoutes } from "./tokens.ts";
 
 /** What a request is read from, by the name that validation gives it. */
 const PLACES: Record<string, string> = { json: "the body", param: "the path", query: "the query" };
-
-/** Methods that a path has a route for; middleware, which is for all methods, does not count. */
-function methodsOf(app: EdgeApp, path: string): string[] {
-  const parts = path.split("/");
-  const found = app.routes.filter((route) => {
-    const pattern = route.path.split("/");
-    return route.method !== "ALL" && pattern.length === parts.length &&
-      pattern.every((part, at) => part.startsWith(":") ? parts[at] !== "" : part === parts[at]);
-  });
-  return [...new Set(found.map(({ method }) => method))];
-}
 
 /** The edge. Nothing is listened on. */
 export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
@@ -57,21 +47,7 @@ export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
     if (error.code === "internal") console.error(thrown);
     return problemResponse(error);
   });
-  app.notFound(({ req }) => {
-    const path = req.path.slice(0, 100);
-    const methods = methodsOf(app, req.path);
-    if (methods.length === 0) {
-      return problemResponse(
-        new CollmError("not_found", `Cannot find route ${req.method} ${path}`),
-      );
-    }
-    const allow = methods.join(", ");
-    const answer = problemResponse(
-      new CollmError("method_not_allowed", `Cannot ${req.method} ${path}: it takes ${allow}`),
-    );
-    answer.headers.set("allow", allow);
-    return answer;
-  });
+  app.notFound(({ req }) => missingRoute(app.routes, req));
 
   app.use("/v1/*", authenticate(edge));
   app.use("/v1/*", async (c, next) => {

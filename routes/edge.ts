@@ -2,12 +2,12 @@
  * What the edge is made of: its dependencies, who is asking, and the shape of a route's answers.
  * Leaves out the routes: one noun per file beside this one.
  */
-import type { OpenAPIHono, z } from "../deps.ts";
+import type { OpenAPIHono } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import type { Store } from "../shared/store/connect.ts";
 import type { Episodes, ResolveEnvironment } from "../shared/store/episodes.ts";
 import type { EvaluationRequest } from "../shared/wire/evaluations.ts";
-import { PROBLEM_TYPE, problemSchema } from "../shared/wire/problem.ts";
+export { answers, body } from "../shared/wire/openapi.ts";
 import type { Signers } from "./signing.ts";
 
 /** Plays an evaluation; tells the fraction done on the way. */
@@ -63,31 +63,3 @@ export function storeOf({ store }: Edge): Store {
 function missing(what: string): never {
   throw new CollmError("unavailable", `Cannot keep ${what}: this edge has no database`);
 }
-
-const json = <Schema extends z.ZodType>(schema: Schema) => ({
-  "application/json": { schema },
-});
-
-/** Body of a route: JSON, always there. */
-export const body = <Schema extends z.ZodType>(schema: Schema) => ({
-  required: true as const,
-  content: json(schema),
-});
-
-const problem = {
-  description: "Problem document: what could not be done and why",
-  content: { [PROBLEM_TYPE]: { schema: problemSchema } },
-};
-
-/** Answers of a route: one when it goes well, problem documents otherwise. */
-export const answers = <Status extends 200 | 201 | 202, Schema extends z.ZodType>(
-  status: Status,
-  description: string,
-  schema: Schema,
-) => ({
-  ...{ [status]: { description, content: json(schema) } } as {
-    [_ in Status]: { description: string; content: ReturnType<typeof json<Schema>> };
-  },
-  "4XX": problem,
-  "5XX": problem,
-});

@@ -6,10 +6,9 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
-import { NAME, UPLOAD_ID, UPLOAD_LIMIT } from "../../shared/wire/gpu.ts";
-import { STATE_FILE } from "../load.ts";
-import { fileError, readJsonObject } from "../model/files.ts";
-import type { GpuNode } from "../verbs.ts";
+import { CHECKPOINT_ID, UPLOAD_ID, UPLOAD_LIMIT } from "../../shared/wire/gpu.ts";
+import { fileError } from "../model/files.ts";
+import type { GpuNode, SaveOptions } from "../verbs.ts";
 
 export interface CheckpointFile {
   /** Path inside the checkpoint, with forward slashes. */
@@ -24,7 +23,7 @@ export interface CheckpointInfo {
 
 /** Files that make a checkpoint loadable; nothing else can be uploaded. */
 export const UPLOADED_FILE =
-  /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|training_state)\.json$|^chat_template\.jinja$|^(model|value_head|optimizer)[\w.-]{0,60}\.safetensors$|^model\.safetensors\.index\.json$/;
+  /^(adapter_config|config|generation_config|tokenizer|tokenizer_config|special_tokens_map|training_state)\.json$|^chat_template\.jinja$|^(adapter_model|model|value_head|optimizer)[\w.-]{0,60}\.safetensors$|^model\.safetensors\.index\.json$|^onnx\/[\w-]{1,60}\.onnx(_data(_\d{1,3})?)?$/;
 
 export class Checkpoints {
   constructor(readonly root: string) {}
@@ -32,7 +31,13 @@ export class Checkpoints {
   /** Folder of the checkpoint `id`, or null. */
   folder(id: string): string | null {
     const path = join(this.root, id);
-    return NAME.test(id) && existsSync(path) ? path : null;
+    return CHECKPOINT_ID.test(id) && existsSync(path) ? path : null;
+  }
+
+  /** Folders of all checkpoints. */
+  folders(): string[] {
+    if (!existsSync(this.root)) return [];
+    return readdirSync(this.root).flatMap((id) => this.folder(id) ?? []);
   }
 
   /** Its files; throws not_found. */
@@ -49,12 +54,21 @@ export class Checkpoints {
     return { id, files };
   }
 
-  /** Saves a policy with its optimizer state; the same version again is the same checkpoint. */
-  async save(node: GpuNode, policy: string): Promise<CheckpointInfo & { created: boolean }> {
+  /**
+   * Saves a policy with its optimizer state, or an adapter merged into its base without; the same
+   * version again is the same checkpoint. `version` is asked once the policy is written.
+   */
+  async save(
+    node: Pick<GpuNode, "save">,
+    policy: string,
+    version: () => string,
+    form: SaveOptions["form"] = "adapter",
+  ): Promise<CheckpointInfo & { created: boolean }> {
     const writing = join(this.root, `.saving-${crypto.randomUUID()}`);
+    const merged = form === "merged";
     try {
-      await node.save(policy, writing, { state: true });
-      const id = `${policy}-${readJsonObject(join(writing, STATE_FILE)).version}`;
+      await node.save(policy, writing, merged ? { form } : { state: true });
+      const id = `${policy}-${version()}${merged ? "-merged" : ""}`;
       const created = this.folder(id) === null;
       if (created) renameSync(writing, join(this.root, id));
       return { ...this.describe(id), created };

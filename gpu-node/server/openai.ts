@@ -1,17 +1,26 @@
 /**
- * OpenAI-compatible endpoints over the verb `sample`: models, completions, chat completions.
- * Token ids, seed and policy version are extra fields. Answers come in one piece.
+ * OpenAI-compatible endpoints over the verb `sample`: models, completions, chat completions, in
+ * one piece or streamed. Token ids, seed and policy version are extra fields. What the two kinds of
+ * completion look like is openai_form.ts; how they stream is openai_stream.ts.
  */
-import { Hono, type z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { sampleRequest } from "../../shared/wire/gpu.ts";
-import { chatRequest, completionRequest } from "../../shared/wire/openai.ts";
+import {
+  chatRequest,
+  completionRequest,
+  openAiAnswer,
+  openAiModels,
+} from "../../shared/wire/openai.ts";
+import { answers, body } from "../../shared/wire/openapi.ts";
 import { parse, readBody } from "../../shared/wire/parse.ts";
+import { problemResponse, toProblem } from "../../shared/wire/problem.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
+import { type Asked, chatForm, completionForm, errorOf, type Form } from "./openai_form.ts";
+import { streamed } from "./openai_stream.ts";
 import type { ServedPolicies } from "./policies.ts";
 import { sample, type WireSampleRequest } from "./sample.ts";
-
-type Drawn = Awaited<ReturnType<typeof sample>>["completions"][number];
+import type { GpuHono, GpuServer } from "./server.ts";
+import type { Wait } from "./wait.ts";
 
 /** Tokens of a completion whose request names no number: the default of this interface. */
 const DEFAULT_TOKENS = { completions: 16, chat: 256 };
@@ -20,59 +29,80 @@ const DEFAULT_TOKENS = { completions: 16, chat: 256 };
 export const isOpenAiPath = (path: string): boolean =>
   /^\/v1\/(models(\/|$)|completions$|chat\/)/.test(path);
 
-/** Routes relative to `/v1`. */
-export function openAiRoutes(policies: ServedPolicies): Hono {
-  const app = new Hono();
+export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
   const started = Math.floor(Date.now() / 1000);
   const model = (id: string) => ({ id, object: "model", created: started, owned_by: "collm" });
+  const registry = app.openAPIRegistry;
+  const tags = ["openai"];
 
-  app.get("/models", (c) => c.json({ object: "list", data: policies.names().map(model) }));
-  app.get("/models/:id", (c) => {
-    policies.tokenizer(c.req.param("id"));
+  registry.registerPath({
+    method: "get",
+    path: "/v1/models",
+    operationId: "listModels",
+    summary: "Loaded policies as OpenAI's clients list them",
+    tags,
+    responses: answers(200, "Models", openAiModels),
+  });
+  app.get("/v1/models", (c) => c.json({ object: "list", data: policies.names().map(model) }));
+  app.get("/v1/models/:id", (c) => {
+    policies.version(c.req.param("id"));
     return c.json(model(c.req.param("id")));
   });
 
-  app.post("/completions", async (c) => {
-    const body = await readBody(c.req, completionRequest, "completion request");
-    const tokenizer = tokenizerOf(policies, body.model);
-    const prompts = asTokens(body.prompt, tokenizer);
-    const request = wireRequest(body, prompts, body.max_tokens ?? DEFAULT_TOKENS.completions);
-    const { completions, policy_version } = await sample(policies, request);
-    return c.json({
-      ...envelope("cmpl", "text_completion", body.model, prompts, completions),
-      choices: completions.map((drawn, index) => ({
-        index,
-        text: drawn.text,
-        finish_reason: drawn.finish_reason,
-        logprobs: typeof body.logprobs === "number" ? flatLogprobs(tokenizer, drawn) : null,
-        ...extras(drawn),
-      })),
-      policy_version,
-    });
+  registry.registerPath({
+    method: "post",
+    path: "/v1/completions",
+    operationId: "complete",
+    summary: "Completions, as OpenAI's clients ask for them",
+    tags,
+    request: { body: body(completionRequest) },
+    responses: answers(200, "Completions, or an event stream of them", openAiAnswer),
+  });
+  app.post("/v1/completions", async (c) => {
+    const asked = await readBody(c.req, completionRequest, "completion request");
+    const tokenizer = tokenizerOf(policies, asked.model);
+    const prompts = asTokens(asked.prompt, tokenizer);
+    const form = completionForm(asked, prompts, tokenizer);
+    const most = asked.max_tokens ?? DEFAULT_TOKENS.completions;
+    return await answer(policies, asked, prompts, most, form, c.var.wait);
   });
 
-  app.post("/chat/completions", async (c) => {
-    const body = await readBody(c.req, chatRequest, "chat request");
-    const tokenizer = tokenizerOf(policies, body.model);
-    const prompts = [tokenizer.applyChat(body.messages)];
-    const most = body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_TOKENS.chat;
-    const { completions, policy_version } = await sample(
-      policies,
-      wireRequest(body, prompts, most),
-    );
-    return c.json({
-      ...envelope("chatcmpl", "chat.completion", body.model, prompts, completions),
-      choices: completions.map((drawn, index) => ({
-        index,
-        message: { role: "assistant", content: drawn.text, refusal: null },
-        finish_reason: drawn.finish_reason,
-        logprobs: body.logprobs ? { content: listedLogprobs(tokenizer, drawn) } : null,
-        ...extras(drawn),
-      })),
-      policy_version,
-    });
+  registry.registerPath({
+    method: "post",
+    path: "/v1/chat/completions",
+    operationId: "chat",
+    summary: "Chat completions, as OpenAI's clients ask for them",
+    tags,
+    request: { body: body(chatRequest) },
+    responses: answers(200, "Completions, or an event stream of them", openAiAnswer),
   });
-  return app;
+  app.post("/v1/chat/completions", async (c) => {
+    const asked = await readBody(c.req, chatRequest, "chat request");
+    const tokenizer = tokenizerOf(policies, asked.model);
+    const prompts = [tokenizer.applyChat(asked.messages)];
+    const form = chatForm(asked, prompts, tokenizer);
+    const most = asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULT_TOKENS.chat;
+    return await answer(policies, asked, prompts, most, form, c.var.wait);
+  });
+}
+
+async function answer(
+  policies: ServedPolicies,
+  asked: Asked,
+  prompts: number[][],
+  most: number,
+  form: Form,
+  wait: Wait,
+): Promise<Response> {
+  const request = wireRequest(asked, prompts, most);
+  if (asked.stream) return await streamed(policies, request, form, wait, asked.stream_options);
+  const { completions, policy_version } = await sample(policies, request, wait);
+  return Response.json({
+    ...form.head(false),
+    choices: completions.map((drawn, index) => form.choice(index, drawn)),
+    usage: form.usage(completions.reduce((sum, { tokens }) => sum + tokens.length, 0)),
+    policy_version,
+  });
 }
 
 function tokenizerOf(policies: ServedPolicies, model: string): Tokenizer {
@@ -95,12 +125,8 @@ function asTokens(
   );
 }
 
-function wireRequest(
-  body: z.output<typeof completionRequest> | z.output<typeof chatRequest>,
-  prompts: number[][],
-  max_tokens: number,
-): WireSampleRequest {
-  const { model: policy, n, temperature, top_p, stop, seed } = body;
+function wireRequest(asked: Asked, prompts: number[][], max_tokens: number): WireSampleRequest {
+  const { model: policy, n, temperature, top_p, stop, seed } = asked;
   const given = { n, temperature, top_p, stop, seed };
   const set = Object.entries(given).filter(([, value]) => value !== null && value !== undefined);
   return parse(
@@ -110,41 +136,8 @@ function wireRequest(
   );
 }
 
-function envelope(prefix: string, object: string, model: string, prompts: number[][], d: Drawn[]) {
-  const prompt_tokens = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
-  const completion_tokens = d.reduce((sum, drawn) => sum + drawn.tokens.length, 0);
-  return {
-    id: `${prefix}-${crypto.randomUUID()}`,
-    object,
-    created: Math.floor(Date.now() / 1000),
-    model,
-    usage: { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens },
-  };
-}
-
-const extras = ({ tokens, seed }: Drawn) => ({ token_ids: tokens, seed });
-
-const tokenText = (tokenizer: Tokenizer, id: number) =>
-  tokenizer.decode([id], { continuation: true });
-
-function flatLogprobs(tokenizer: Tokenizer, { tokens, logprobs }: Drawn) {
-  const texts = tokens.map((id) => tokenText(tokenizer, id));
-  let at = 0;
-  const text_offset = texts.map((text) => {
-    at += text.length;
-    return at - text.length;
-  });
-  return { tokens: texts, token_logprobs: logprobs, top_logprobs: null, text_offset };
-}
-
-function listedLogprobs(tokenizer: Tokenizer, { tokens, logprobs }: Drawn) {
-  return tokens.map((id, k) => {
-    const token = tokenText(tokenizer, id);
-    return {
-      token,
-      logprob: logprobs[k]!,
-      bytes: [...new TextEncoder().encode(token)],
-      top_logprobs: [],
-    };
-  });
+export function openAiProblem(thrown: unknown): Response {
+  const { headers, status } = problemResponse(thrown);
+  const document = { ...toProblem(thrown), error: errorOf(thrown) };
+  return new Response(JSON.stringify(document), { status, headers });
 }

@@ -3,22 +3,38 @@
  * tokenizer. A name is looked up among the server's models and checkpoints and is never a path.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
-import type { Checkpoints } from "./checkpoints.ts";
+import { HUB_ID } from "../../shared/wire/gpu.ts";
+import { readJsonObject } from "../model/files.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
-import type { GpuNode, LoadRequest, PolicyInfo } from "../verbs.ts";
+import type {
+  GpuNode,
+  LoadRequest,
+  PolicyInfo,
+  UpdateRequest,
+  UpdateResult,
+  WaitOptions,
+} from "../verbs.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 
 /** What is served: the verbs, with sources as names. */
 export interface ServedPolicies {
   readonly node: GpuNode;
-  /** `source` is a model's name or a checkpoint's id; a policy of this name is replaced. */
+  /**
+   * `source` and `base` are a model's name, a checkpoint's id or (where that is allowed) a hub id;
+   * a policy of this name is replaced.
+   */
   load(request: LoadRequest): Promise<PolicyInfo>;
   list(): Promise<PolicyInfo[]>;
+  update(request: UpdateRequest, options?: WaitOptions): Promise<UpdateResult>;
   unload(policy: string): Promise<void>;
   /** Tokenizer of a policy's source, null when it has none; throws not_found. */
   tokenizer(policy: string): Tokenizer | null;
+  /** Its version as last told by the device; throws not_found. */
+  version(policy: string): string;
   names(): string[];
+  /** Sources and bases of the policies. */
   sources(): Set<string>;
 }
 
@@ -27,14 +43,18 @@ export interface ServedPoliciesOptions {
   /** Folder of each model by its name. */
   models: ReadonlyMap<string, string>;
   checkpoints: Checkpoints;
+  /** Folder of a model on a hub, brought there when needed; absent, hub ids are refused. */
+  fromHub?: (request: LoadRequest) => Promise<string>;
 }
 
 interface Entry {
   source: string;
+  base: string | undefined;
   tokenizer: Tokenizer | null;
+  version: string;
 }
 
-export function servePolicies({ node, models, checkpoints }: ServedPoliciesOptions) {
+export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoliciesOptions) {
   const entries = new Map<string, Entry>();
 
   const entry = (policy: string): Entry => {
@@ -48,35 +68,72 @@ export function servePolicies({ node, models, checkpoints }: ServedPoliciesOptio
     source: entries.get(info.policy)?.source ?? info.policy,
   });
 
+  /** Folder that a name stands for. */
+  async function folderOf(request: LoadRequest): Promise<string> {
+    const { policy, source } = request;
+    const folder = models.get(source) ?? checkpoints.folder(source);
+    if (folder !== null) return folder;
+    const fail = (why: string) => {
+      throw new CollmError("not_found", `Cannot load policy '${policy}': ${why}`);
+    };
+    if (!HUB_ID.test(source)) {
+      const names = [...models.keys()];
+      const hint = names.length ? suggest(source, names) : "the server has no models";
+      fail(`no model or checkpoint '${source}', ${hint}`);
+    }
+    if (!fromHub) fail(`'${source}' is on a hub, which needs a server started with --allow-hub`);
+    return await fromHub!(request);
+  }
+
+  /**
+   * What an adapter extends when the request does not say: the folder that it names, if that is
+   * one of this server's models or checkpoints. Any other path of its author's is not looked at.
+   */
+  function baseOf(policy: string, folder: string): string | undefined {
+    const file = join(folder, "adapter_config.json");
+    if (!existsSync(file)) return undefined;
+    const base = String(readJsonObject(file).base_model_name_or_path);
+    const known = [...models.values(), ...checkpoints.folders()];
+    const found = known.find((path) => resolve(path) === resolve(base));
+    if (found !== undefined) return found;
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load policy '${policy}': its adapter extends '${base.slice(0, 100)}', which is no ` +
+        "model of this server, name one as base",
+    );
+  }
+
   const served: ServedPolicies = {
     node,
     async load(request) {
       const { source, policy } = request;
-      const folder = models.get(source) ?? checkpoints.folder(source);
-      if (folder === null) {
-        const names = [...models.keys()];
-        const hint = names.length ? suggest(source, names) : "the server has no models";
-        throw new CollmError(
-          "not_found",
-          `Cannot load policy '${policy}': no model or checkpoint '${source}', ${hint}`,
-        );
-      }
-      const tokenizer = existsSync(join(folder, "tokenizer.json"))
-        ? await loadTokenizer(folder)
-        : null;
-      const info = await node.load({ ...request, source: folder });
-      entries.set(policy, { source, tokenizer });
+      const folder = await folderOf(request);
+      const base = request.base === undefined
+        ? baseOf(policy, folder)
+        : await folderOf({ policy, source: request.base });
+      const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
+      const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
+      const info = await node.load({ ...request, source: folder, ...base && { base } });
+      entries.set(policy, { source, base: request.base, tokenizer, version: info.policy_version });
       return named(info);
     },
     list: async () => (await node.list()).map(named),
+    async update(request, options) {
+      const result = await node.update(request, options);
+      const known = entries.get(request.policy);
+      if (known) known.version = result.policy_version;
+      return result;
+    },
     async unload(policy) {
       entry(policy);
       await node.unload(policy);
       entries.delete(policy);
     },
     tokenizer: (policy) => entry(policy).tokenizer,
+    version: (policy) => entry(policy).version,
     names: () => [...entries.keys()],
-    sources: () => new Set([...entries.values()].map((e) => e.source)),
+    sources: () =>
+      new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),
   };
   return served;
 }

@@ -1,78 +1,137 @@
 /**
  * The verb `sample` as clients ask for it: texts as prompts, several completions of each, stop
- * texts. A stop text is found after sampling, which changes no token before it. What the kernel
- * does not do (top-p, top-k) is refused, never ignored.
+ * texts. A stop text is found in the tokens as they come, which changes none before it; when every
+ * completion has found one, drawing ends. Leaves out the messages (HTTP, WebSocket, OpenAI's).
  */
 import type { z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { seedOf } from "../../shared/random.ts";
 import { MOST_COMPLETIONS, type sampleAnswer, type sampleRequest } from "../../shared/wire/gpu.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
+import type { SampleRequest, SampleResult } from "../verbs.ts";
 import type { ServedPolicies } from "./policies.ts";
-import type { Completion } from "../verbs.ts";
+import { type Piece, type RowText, rowText } from "./row_text.ts";
 
 export type WireSampleRequest = z.output<typeof sampleRequest>;
 export type WireSampleAnswer = z.output<typeof sampleAnswer>;
 
+export interface DrawOptions {
+  signal?: AbortSignal | undefined;
+  /** Called with what newly became certain of completion `row`. */
+  onPiece?: ((row: number, piece: Piece) => void) | undefined;
+}
+
 /** Completions in order of their prompts, `n` of each. */
 export async function sample(
   policies: ServedPolicies,
-  request: WireSampleRequest,
+  wire: WireSampleRequest,
+  { signal, onPiece }: DrawOptions = {},
 ): Promise<WireSampleAnswer> {
-  const { policy, n, max_tokens, temperature } = request;
+  const { request, rows, tokenizer, stops } = plan(policies, wire);
+  const watched = stops.length > 0 || onPiece !== undefined;
+  const texts = watched ? rows.map(() => rowText(tokenizer, stops)) : null;
+  const { completions, policy_version } = texts
+    ? await watch(policies, request, texts, tokenizer !== null, { signal, onPiece })
+    : withTexts(await policies.node.sample(request, signal ? { signal } : {}), tokenizer);
+  return {
+    completions: completions.map((drawn, i) => ({ ...rows[i]!, ...drawn })),
+    policy_version,
+  };
+}
+
+const withTexts = ({ completions, policy_version }: SampleResult, tokenizer: Tokenizer | null) => ({
+  completions: completions.map((drawn) => ({
+    ...drawn,
+    text: tokenizer?.decode(drawn.tokens, { continuation: true }) ?? null,
+  })),
+  policy_version,
+});
+
+/** What the device is asked for, and what each of its rows is to the client. */
+function plan(policies: ServedPolicies, wire: WireSampleRequest) {
+  const { policy, n, max_tokens, temperature, top_p, top_k } = wire;
   const tokenizer = policies.tokenizer(policy);
-  refuseTruncation(request);
-  const prompts = request.prompts.map((prompt) =>
+  refuseTruncation(wire);
+  const prompts = wire.prompts.map((prompt) =>
     typeof prompt === "string"
       ? need(tokenizer, policy, "a text as prompt").encode(prompt, { addSpecialTokens: true })
       : prompt
   );
-  const seeds = promptSeeds(request);
-  const rows = prompts.flatMap((prompt, prompt_index) =>
+  const seeds = promptSeeds(wire);
+  const rows = prompts.flatMap((_, prompt_index) =>
     Array.from({ length: n }, (_, k) => ({
-      prompt,
       prompt_index,
       seed: completionSeed(seeds[prompt_index]!, k),
     }))
   );
-  const stops = [request.stop ?? []].flat();
-  const texts = stops.filter((stop) => typeof stop === "string");
-  if (texts.length) need(tokenizer, policy, "a text as stop");
-  const { completions, policy_version } = await policies.node.sample({
+  const all = [wire.stop ?? []].flat();
+  const stops = all.filter((stop) => typeof stop === "string");
+  if (stops.length) need(tokenizer, policy, "a text as stop");
+  const request: SampleRequest = {
     policy,
-    prompts: rows.map((row) => row.prompt),
-    seeds: rows.map((row) => row.seed),
+    prompts: rows.map(({ prompt_index }) => prompts[prompt_index]!),
+    seeds: rows.map(({ seed }) => seed),
     max_tokens,
     temperature,
+    ...top_p !== undefined && { top_p },
+    ...top_k !== undefined && { top_k },
     stop_tokens: [
-      ...request.stop_tokens ?? tokenizer?.eosIds ?? [],
-      ...stops.filter((stop) => typeof stop === "number"),
+      ...wire.stop_tokens ?? tokenizer?.eosIds ?? [],
+      ...all.filter((stop) => typeof stop === "number"),
     ],
+  };
+  return { request, rows, tokenizer, stops };
+}
+
+/** Draws with an eye on the tokens as they come. */
+async function watch(
+  policies: ServedPolicies,
+  request: SampleRequest,
+  texts: RowText[],
+  readable: boolean,
+  { signal, onPiece }: DrawOptions,
+) {
+  const parts = texts.map((): Piece[] => []);
+  const take = (row: number, piece: Piece) => {
+    if (piece.tokens.length === 0 && !piece.text) return;
+    parts[row]!.push(piece);
+    onPiece?.(row, piece);
+  };
+  const enough = new AbortController();
+  let version: string | null = null;
+  const onTokens = (row: number, tokens: readonly number[], logprobs: readonly number[]) => {
+    // No update runs beside a sample, so the version is the one that draws.
+    version ??= policies.version(request.policy);
+    take(row, texts[row]!.push(tokens, logprobs));
+    if (texts.every((text) => text.stopped)) enough.abort();
+  };
+  let result: SampleResult | null = null;
+  try {
+    const signals = signal ? AbortSignal.any([signal, enough.signal]) : enough.signal;
+    result = await policies.node.sample(request, { onTokens, signal: signals });
+  } catch (error) {
+    if (!enough.signal.aborted || signal?.aborted) throw error;
+  }
+  result?.completions.forEach(({ tokens, logprobs }, row) => {
+    // A node that told nothing on the way tells all at the end.
+    const { seen } = texts[row]!;
+    if (seen < tokens.length) onTokens(row, tokens.slice(seen), logprobs.slice(seen));
+    if (!texts[row]!.stopped) take(row, texts[row]!.flush());
   });
   return {
-    completions: completions.map((completion, i) => ({
-      prompt_index: rows[i]!.prompt_index,
-      ...withText(completion, tokenizer, texts),
-      seed: rows[i]!.seed,
+    completions: texts.map(({ stopped }, row) => ({
+      tokens: parts[row]!.flatMap((piece) => piece.tokens),
+      logprobs: parts[row]!.flatMap((piece) => piece.logprobs),
+      text: readable ? parts[row]!.map((piece) => piece.text).join("") : null,
+      finish_reason: stopped ? "stop" as const : result!.completions[row]!.finish_reason,
     })),
-    policy_version,
+    policy_version: result?.policy_version ?? version!,
   };
 }
 
 /** Seed of a prompt's k-th completion; the first has the prompt's own. */
 export const completionSeed = (seed: number, k: number): number =>
   k === 0 ? seed : seedOf("completion", seed, k);
-
-/** Refuses a truncated distribution, which the kernel cannot sample. */
-export function refuseTruncation({ policy, top_p, top_k }: WireSampleRequest): void {
-  const wrong = top_p !== undefined && top_p !== 1
-    ? `top_p ${top_p} is not supported, only 1 (off)`
-    : top_k !== undefined && top_k !== 0
-    ? `top_k ${top_k} is not supported, only 0 (off)`
-    : null;
-  if (wrong === null) return;
-  throw new CollmError("invalid_request", `Cannot sample policy '${policy}': ${wrong}`);
-}
 
 function promptSeeds({ policy, prompts, n, seed, seeds }: WireSampleRequest): number[] {
   const wrong = seed !== undefined && seeds !== undefined
@@ -90,35 +149,21 @@ function promptSeeds({ policy, prompts, n, seed, seeds }: WireSampleRequest): nu
   return [...crypto.getRandomValues(new Uint32Array(prompts.length))];
 }
 
+/** Refuses a truncated distribution, which the kernel cannot sample. */
+function refuseTruncation({ policy, top_p = 1, top_k = 0 }: WireSampleRequest): void {
+  const wrong = top_p !== 1
+    ? `top_p ${top_p} is not supported, only 1 (off)`
+    : top_k !== 0
+    ? `top_k ${top_k} is not supported, only 0 (off)`
+    : null;
+  if (wrong === null) return;
+  throw new CollmError("invalid_request", `Cannot sample policy '${policy}': ${wrong}`);
+}
+
 function need(tokenizer: Tokenizer | null, policy: string, what: string): Tokenizer {
   if (tokenizer) return tokenizer;
   throw new CollmError(
     "invalid_request",
     `Cannot sample policy '${policy}' with ${what}: its folder has no tokenizer`,
   );
-}
-
-/** A completion and its text, both ended at the first stop text (which the text leaves out). */
-function withText(completion: Completion, tokenizer: Tokenizer | null, stops: readonly string[]) {
-  if (!tokenizer) return { ...completion, text: null };
-  const textOf = (count: number) =>
-    tokenizer.decode(completion.tokens.slice(0, count), { continuation: true });
-  const cutAt = (text: string) =>
-    Math.min(...stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0));
-  const text = textOf(completion.tokens.length);
-  if (cutAt(text) === Infinity) return { ...completion, text };
-  // Fewest tokens whose text holds a stop: one more token only ever lengthens the text.
-  let [without, count] = [0, completion.tokens.length];
-  while (count - without > 1) {
-    const middle = (without + count) >> 1;
-    if (cutAt(textOf(middle)) === Infinity) without = middle;
-    else count = middle;
-  }
-  const kept = textOf(count);
-  return {
-    tokens: completion.tokens.slice(0, count),
-    logprobs: completion.logprobs.slice(0, count),
-    text: kept.slice(0, cutAt(kept)),
-    finish_reason: "stop" as const,
-  };
 }

@@ -5,6 +5,8 @@
  */
 import { z } from "../../deps.ts";
 import { isTemperature, TEMPERATURES } from "../temperature.ts";
+import { numbers, tokenIds as tokens } from "./fields.ts";
+import { maybe } from "./openapi.ts";
 import { listOf } from "./parse.ts";
 
 /** Largest body of a request and largest file of an uploaded checkpoint, in bytes. */
@@ -14,29 +16,33 @@ const MOST_SEQUENCES = 65_536;
 /** Completions of one request: prompts times n. */
 export const MOST_COMPLETIONS = 4096;
 
-/** Names of policies, models and checkpoints: usable in a URL and as a folder, never a path. */
+/** Names of policies and models: usable in a URL and as a folder, never a path. */
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$/;
 export const name = z.string().regex(NAME, {
   error: "a name of at most 120 letters, digits, '.', '_' and '-', beginning with one of the first",
 });
+/** Ids of checkpoints: a policy's name and version. */
+export const CHECKPOINT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/;
+/** Ids of models on a hub, `owner/name`. */
+export const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/;
+const source = z.string().regex(new RegExp(`${CHECKPOINT_ID.source}|${HUB_ID.source}`), {
+  error: "the name of a model, the id of a checkpoint, or OWNER/NAME of a model on a hub",
+});
 
-const isTokens = (value: unknown): value is number[] =>
-  Array.isArray(value) && value.every((id) => Number.isSafeInteger(id) && id >= 0);
-/** One rule for the whole list: a list of wrong entries is one complaint, not thousands. */
-export const tokens = z.custom<number[]>(isTokens, { error: "a list of token ids" });
-const numbers = z.custom<number[]>(
-  (value) => Array.isArray(value) && value.every((x) => typeof x === "number"),
-  { error: "a list of numbers" },
-);
 export const temperature = z.number().refine(isTemperature, { error: TEMPERATURES });
+export const top_p = z.number().gt(0).max(1);
+export const top_k = z.int().min(0);
 export const seed = z.int().min(0).max(0xffff_ffff);
 const position = z.union([z.literal("last"), z.int().min(0)], { error: '"last" or a position' });
 const promptLength = z.int().min(1);
+export const maxTokens = z.int().min(1).max(1_000_000);
+export { numbers, tokens };
 
+const isTokens = (value: unknown): value is number[] => tokens.safeParse(value).success;
 export const prompt = z.custom<string | number[]>(
   (value) => typeof value === "string" || isTokens(value),
   { error: "a text or a list of token ids" },
-);
+).openapi({ anyOf: [{ type: "string" }, { type: "array", items: { type: "integer" } }] });
 const isStopText = (value: unknown): value is string =>
   typeof value === "string" && value !== "" && value.length <= 256;
 /** A text ends a completion before it, a token id after the token. */
@@ -46,19 +52,25 @@ export const stop = z.custom<string | (string | number)[]>(
     (Array.isArray(value) && value.length <= 64 &&
       value.every((x) => isStopText(x) || isTokens([x]))),
   { error: "a text of at most 256 characters, or a list of at most 64 such texts and token ids" },
-);
+).openapi({
+  anyOf: [{ type: "string" }, {
+    type: "array",
+    maxItems: 64,
+    items: { anyOf: [{ type: "string" }, { type: "integer" }] },
+  }],
+});
 
 export const sampleRequest = z.strictObject({
   policy: name,
   prompts: listOf(prompt, MOST_COMPLETIONS),
   /** Completions per prompt. */
   n: z.int().min(1).max(MOST_COMPLETIONS).default(1),
-  max_tokens: z.int().min(1).max(1_000_000).default(128),
+  max_tokens: maxTokens.default(128),
   temperature: temperature.default(1),
-  /** Truncation of the distribution; only 1, which is off, is supported. */
-  top_p: z.number().optional(),
-  /** Truncation of the distribution; only 0, which is off, is supported. */
-  top_k: z.number().optional(),
+  /** Nucleus: the most likely tokens whose probabilities reach it; 1 is all. */
+  top_p: maybe(top_p),
+  /** The most likely tokens; 0 is all. */
+  top_k: maybe(top_k),
   stop: stop.optional(),
   /** Ids that end a completion; by default those of the policy's tokenizer. */
   stop_tokens: listOf(z.int().min(0), 64).optional(),
@@ -66,7 +78,7 @@ export const sampleRequest = z.strictObject({
   seed: seed.optional(),
   /** Or one seed per prompt. */
   seeds: listOf(seed, MOST_COMPLETIONS).optional(),
-});
+}).openapi("SampleRequest");
 
 export const completion = z.object({
   /** Index of its prompt; the n completions of one prompt follow one another. */
@@ -79,21 +91,21 @@ export const completion = z.object({
   finish_reason: z.enum(["stop", "length"]),
   /** Gives these tokens again, as this prompt's seed. */
   seed: z.int(),
-});
+}).openapi("Completion");
 export const sampleAnswer = z.object({
   completions: z.array(completion),
   policy_version: z.string(),
-});
+}).openapi("SampleAnswer");
 
 export const scoreRequest = z.strictObject({
   policy: name,
   sequences: listOf(z.strictObject({ tokens, prompt_length: promptLength }), MOST_SEQUENCES),
-});
+}).openapi("ScoreRequest");
 export const scoreAnswer = z.object({
   /** Per sequence, of the tokens after its prompt. */
   logprobs: z.array(numbers),
   policy_version: z.string(),
-});
+}).openapi("ScoreAnswer");
 
 export const valuesRequest = z.strictObject({
   policy: name,
@@ -101,75 +113,95 @@ export const valuesRequest = z.strictObject({
     z.strictObject({ tokens, read_at: position.default("last") }),
     MOST_SEQUENCES,
   ),
-});
-/** What a node runs on; absent from its health while it is too busy to say so for the first time. */
-export const nodeHealth = z.object({
-  device: z.enum(["cpu", "webgpu", "cuda"]),
-  cpu_nodes: z.record(z.string(), z.int()),
-  memory_bytes: z.number(),
-});
+}).openapi("ValuesRequest");
+export const valuesAnswer = z.object({ values: numbers, policy_version: z.string() })
+  .openapi("ValuesAnswer");
 
-export const valuesAnswer = z.object({ values: numbers, policy_version: z.string() });
-
+const updateSequence = z.strictObject({
+  tokens,
+  prompt_length: promptLength,
+  advantage: maybe(z.number()),
+  advantages: maybe(numbers),
+  old_logprobs: maybe(numbers),
+  ref_logprobs: maybe(numbers),
+  target: maybe(z.number()),
+  old_value: maybe(z.number()),
+  read_at: maybe(position),
+  weight: maybe(z.number()),
+});
+const adamw = z.strictObject({
+  name: z.literal("adamw"),
+  learning_rate: z.number().min(0),
+  betas: maybe(z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])),
+  eps: maybe(z.number().min(0)),
+  weight_decay: maybe(z.number().min(0)),
+});
 export const updateRequest = z.strictObject({
   policy: name,
   /** Write key: the same (policy, seq) with the same payload is answered from the record. */
   seq: z.int().min(0),
-  loss: z.enum(["policy_gradient", "value_mse", "cross_entropy"]),
-  batch: listOf(
-    z.strictObject({
-      tokens,
-      prompt_length: promptLength,
-      advantage: z.number().exactOptional(),
-      advantages: numbers.exactOptional(),
-      old_logprobs: numbers.exactOptional(),
-      target: z.number().exactOptional(),
-      read_at: position.exactOptional(),
-      weight: z.number().exactOptional(),
-    }),
-    MOST_SEQUENCES,
-    1,
-  ),
-  optimizer: z.strictObject({
-    name: z.literal("adamw"),
-    learning_rate: z.number().min(0),
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).exactOptional(),
-    eps: z.number().min(0).exactOptional(),
-    weight_decay: z.number().min(0).exactOptional(),
-  }),
-  max_grad_norm: z.number().min(0).exactOptional(),
-  loss_scale: z.number().exactOptional(),
+  loss: z.enum(["policy_gradient", "ppo_clip", "value_mse", "cross_entropy"]),
+  batch: listOf(updateSequence, MOST_SEQUENCES, 1),
+  optimizer: adamw,
+  max_grad_norm: maybe(z.number().min(0)),
+  /** ppo_clip: ratio range 1 ± clip. value_mse: value range old_value ± clip. */
+  clip: maybe(z.number().gt(0)),
+  /** ppo_clip: one ratio per token, or one per sequence. */
+  ratio: maybe(z.enum(["token", "sequence"])),
+  /** Weight of the divergence from `ref_logprobs`. */
+  kl_coef: maybe(z.number().min(0)),
+  /** Padded tokens of one run; larger batches accumulate gradients. */
+  tokens_per_run: maybe(z.int().min(1)),
+  /** Blocks are computed again on the way back instead of kept. */
+  recompute: maybe(z.boolean()),
+  loss_scale: maybe(z.number()),
   /** false: gradients only, nothing changes. */
-  apply: z.boolean().exactOptional(),
-  report: z.literal("gradients").exactOptional(),
-});
+  apply: maybe(z.boolean()),
+  report: maybe(z.literal("gradients")),
+}).openapi("UpdateRequest");
 export const updateAnswer = z.object({
   loss: z.number(),
   grad_norm: z.number(),
   tokens: z.int(),
   policy_version: z.string(),
-  logprob_mismatch: z.number().exactOptional(),
-  clip_fraction: z.number().exactOptional(),
-  padding: z.number().exactOptional(),
-  gradients: z.record(
+  logprob_mismatch: maybe(z.number()),
+  clip_fraction: maybe(z.number()),
+  padding: maybe(z.number()),
+  gradients: maybe(z.record(
     z.string(),
     z.object({ norm: z.number(), first: numbers, last: numbers }),
-  ).exactOptional(),
-});
+  )),
+}).openapi("UpdateAnswer");
 
 /** Matrices of a layer that an adapter may change. */
-const LORA_MODULES = [
+const loraTarget = z.enum([
   ...["q_proj", "k_proj", "v_proj", "o_proj"] as const,
   ...["gate_proj", "up_proj", "down_proj"] as const,
-];
+]);
+const device = z.enum(["cpu", "webgpu", "cuda"]);
 
 export const loadRequest = z.strictObject({
   policy: name,
   /** Name of a model the server was started with, or id of one of its checkpoints. */
-  source: name,
+  source,
+  /** The same for what an adapter in `source` extends. */
+  base: maybe(source),
+  /** Trains a fresh adapter instead of all weights. */
+  lora: maybe(z.strictObject({
+    rank: z.int().min(1).max(4096),
+    alpha: z.number().gt(0),
+    target_modules: maybe(listOf(loraTarget, 7, 1)),
+    seed: maybe(seed),
+  })),
   /** Adds a fresh value head when the source has none. */
-  value_head: z.strictObject({ seed: z.int().default(0) }).exactOptional(),
-});
+  value_head: maybe(z.strictObject({ seed: z.int().default(0) })),
+  /** Refused when the server runs on another. */
+  device: maybe(device),
+  /** Never learns; implied where Transformers.js runs the model. */
+  frozen: maybe(z.boolean()),
+  /** Number format of a frozen policy. */
+  dtype: maybe(z.enum(["fp32", "fp16", "q8", "q4"])),
+}).openapi("LoadRequest");
 export const policyInfo = z.object({
   policy: z.string(),
   source: z.string(),
@@ -179,26 +211,57 @@ export const policyInfo = z.object({
   has_value_head: z.boolean(),
   policy_version: z.string(),
   can_learn: z.boolean(),
-  why_frozen: z.string().exactOptional(),
+  why_frozen: maybe(z.string()),
   trainable_parameters: z.int(),
-  lora: z.object({
+  lora: maybe(z.object({
     rank: z.int(),
     alpha: z.number(),
-    target_modules: z.array(z.enum(LORA_MODULES)),
-  }).exactOptional(),
-  base: z.string().exactOptional(),
-  device: z.enum(["cpu", "webgpu", "cuda"]),
+    target_modules: z.array(loraTarget),
+  })),
+  base: maybe(z.string()),
+  device,
   bytes: z.number(),
-});
-export const policyList = z.object({ policies: z.array(policyInfo) });
+}).openapi("PolicyInfo");
+export const policyList = z.object({ policies: z.array(policyInfo) }).openapi("PolicyList");
 
-export const saveRequest = z.strictObject({ policy: name });
+export const saveRequest = z.strictObject({
+  policy: name,
+  /** Of a policy with an adapter: the adapter with its optimizer state, or a whole model. */
+  form: maybe(z.enum(["adapter", "merged"])),
+}).openapi("SaveRequest");
 export const checkpointInfo = z.object({
   /** `policy-version` of a saved one, whose content never changes, or an upload's id. */
   id: z.string(),
   files: z.array(z.object({ name: z.string(), bytes: z.int() })),
-});
+}).openapi("CheckpointInfo");
 /** `created` is false when this version was saved before. */
-export const savedCheckpoint = checkpointInfo.extend({ created: z.boolean() });
+export const savedCheckpoint = checkpointInfo.extend({ created: z.boolean() }).openapi(
+  "SavedCheckpoint",
+);
 /** Id of a checkpoint that a client brings: `upload.` and the hash of its files. */
 export const UPLOAD_ID = /^upload\.[0-9a-f]{32}$/;
+
+/** What a node runs on. */
+export const nodeHealth = z.object({
+  device,
+  /** Operations that ran on the CPU although the device is another, with their number of nodes. */
+  cpu_nodes: z.record(z.string(), z.int()),
+  memory_bytes: z.number(),
+});
+
+/** What a probe sees of a GPU server; the first fields are absent until the node first tells. */
+export const gpuHealth = nodeHealth.partial().extend({
+  /** busy: the call under way has lasted a second; draining: it takes no more work. */
+  status: z.enum(["ok", "busy", "draining"]),
+  policies: z.array(z.string()),
+  /** Requests that wait. */
+  waiting: z.int(),
+}).openapi("GpuHealth");
+
+/** Fresh tokens of a prompt while its completion is drawn. */
+export const freshTokens = z.object({
+  row: z.int(),
+  tokens,
+  logprobs: numbers,
+  text: z.string().nullable(),
+}).openapi("FreshTokens");

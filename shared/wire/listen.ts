@@ -10,6 +10,8 @@ export interface ListenOptions {
   port: number;
   /** Bearer token that requests must carry, if any. */
   token: string | undefined;
+  /** Awaited before the socket closes: until then new requests still come, to be refused. */
+  drain?: () => Promise<void>;
 }
 
 export interface Listening {
@@ -55,7 +57,12 @@ export function listen(
   const signals = Deno.build.os === "windows"
     ? ["SIGINT" as const]
     : ["SIGTERM" as const, "SIGINT" as const];
-  const drain = () => server.shutdown();
+  let ending: Promise<void> | undefined;
+  const drain = () =>
+    ending ??= (async () => {
+      await options.drain?.();
+      await server.shutdown();
+    })();
   signals.forEach((signal) => Deno.addSignalListener(signal, drain));
   const finished = server.finished.finally(() =>
     signals.forEach((signal) => Deno.removeSignalListener(signal, drain))

@@ -1,20 +1,29 @@
 /**
- * Messages of the OpenAI-compatible endpoints, as far as they are served: completions and chat
- * completions in one piece. Options that would change the answer and are not served are refused by
+ * Messages of the OpenAI-compatible endpoints, as far as they are served. Options that would change the answer and are not served are refused by
  * name; those that only label a request are taken and left unread.
  */
 import { z } from "../../deps.ts";
-import { MOST_COMPLETIONS, name, prompt, seed, stop, temperature } from "./gpu.ts";
+import {
+  maxTokens,
+  MOST_COMPLETIONS,
+  name,
+  prompt,
+  seed,
+  stop,
+  temperature,
+  top_p,
+} from "./gpu.ts";
 import { listOf } from "./parse.ts";
 
 const sampling = {
   model: name,
   n: z.int().min(1).max(MOST_COMPLETIONS).nullish(),
   temperature: temperature.nullish(),
-  top_p: z.number().nullish(),
+  top_p: top_p.nullish(),
   stop: stop.nullish(),
   seed: seed.nullish(),
-  stream: z.literal(false, { error: "false: answers come in one piece" }).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.strictObject({ include_usage: z.boolean().nullish() }).nullish(),
   presence_penalty: z.literal(0).nullish(),
   frequency_penalty: z.literal(0).nullish(),
   logit_bias: z.strictObject({}, { error: "empty: tokens are not biased" }).nullish(),
@@ -22,20 +31,27 @@ const sampling = {
   metadata: z.unknown().optional(),
 };
 
+/** Usage is told at the end of a stream; there is no other way to ask for it. */
+const streamOptionsFit = ({ stream, stream_options }: {
+  stream?: boolean | null | undefined;
+  stream_options?: unknown;
+}) => stream === true || !stream_options;
+const unfit = { path: ["stream_options"], error: "none without stream" };
+
 const isPrompts = (value: unknown): value is (string | number[])[] =>
   Array.isArray(value) && value.every((x) => prompt.safeParse(x).success);
 
 export const completionRequest = z.strictObject({
   ...sampling,
-  prompt: z.union([prompt, z.custom<(string | number[])[]>(isPrompts)], {
+  prompt: z.union([prompt, z.custom<(string | number[])[]>(isPrompts).openapi({ type: "array" })], {
     error: "a text, a list of token ids, or a list of these",
   }),
-  max_tokens: z.int().min(1).max(1_000_000).nullish(),
+  max_tokens: maxTokens.nullish(),
   /** 0: log-probabilities of the tokens drawn; alternatives to them are not computed. */
   logprobs: z.literal(0, { error: "0: alternatives to the tokens drawn are not served" }).nullish(),
   echo: z.literal(false).nullish(),
   best_of: z.literal(1).nullish(),
-});
+}).refine(streamOptionsFit, unfit).openapi("CompletionRequest");
 
 const content = z.union([
   z.string(),
@@ -51,9 +67,29 @@ export const chatRequest = z.strictObject({
     4096,
     1,
   ),
-  max_tokens: z.int().min(1).max(1_000_000).nullish(),
-  max_completion_tokens: z.int().min(1).max(1_000_000).nullish(),
+  max_tokens: maxTokens.nullish(),
+  max_completion_tokens: maxTokens.nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.literal(0, { error: "0: alternatives to the tokens drawn are not served" })
     .nullish(),
-});
+}).refine(streamOptionsFit, unfit).openapi("ChatRequest");
+
+export const openAiModels = z.object({
+  object: z.literal("list"),
+  data: z.array(z.object({
+    id: z.string(),
+    object: z.literal("model"),
+    created: z.int(),
+    owned_by: z.string(),
+  })),
+}).openapi("Models");
+
+/** As in OpenAI's reference, with token_ids and seed in every choice. */
+export const openAiAnswer = z.looseObject({
+  id: z.string(),
+  object: z.string(),
+  created: z.int(),
+  model: z.string(),
+  choices: z.array(z.looseObject({ index: z.int() })),
+  policy_version: z.string(),
+}).openapi("OpenAiAnswer");

@@ -5,6 +5,7 @@
  */
 import { z } from "../../deps.ts";
 import { CollmError, type ErrorCode, suggest } from "../errors.ts";
+import { parseJson, requireJson } from "./body.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -25,20 +26,12 @@ export function parse<S extends z.ZodType>(
 
 /** Body of a request as JSON of this schema. */
 export async function readBody<S extends z.ZodType>(
-  request: { text(): Promise<string> },
+  request: { text(): Promise<string>; header(name: string): string | undefined },
   schema: S,
   what: string,
 ): Promise<z.output<S>> {
-  const text = await request.text();
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new CollmError("invalid_request", `Cannot read ${what}: the body is not valid JSON`, {
-      cause,
-    });
-  }
-  return parse(schema, value, what);
+  requireJson(request.header("content-type"));
+  return parse(schema, parseJson(await request.text(), what), what);
 }
 
 /** A list whose length is checked before its entries are looked at. */

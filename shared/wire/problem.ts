@@ -61,6 +61,7 @@ export function problemResponse(thrown: unknown): Response {
   const problem = toProblem(thrown);
   const headers: Record<string, string> = { "content-type": PROBLEM_TYPE };
   if (problem.code === "unauthorized") headers["www-authenticate"] = "Bearer";
+  if (problem.code === "too_many_requests") headers["retry-after"] = "1";
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 

@@ -8,6 +8,7 @@ import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { createGpuApp } from "../../gpu-node/server/app.ts";
 import { Checkpoints } from "../../gpu-node/server/checkpoints.ts";
+import { createMetrics } from "../../gpu-node/server/metrics.ts";
 import { servePolicies } from "../../gpu-node/server/policies.ts";
 import type { GpuNode } from "../../gpu-node/verbs.ts";
 import { GOLDEN } from "../support/data.ts";
@@ -43,9 +44,13 @@ export async function withServer(
     const node = options.node ?? new Kernel(await cpuDevice());
     const policies = servePolicies({ node, models, checkpoints });
     for (const name of models.keys()) await policies.load({ policy: name, source: name });
+    const waiting = () => 0;
     const app = createGpuApp({
       policies,
       checkpoints,
+      metrics: await createMetrics({ waiting, policies: () => policies.names().length }),
+      waiting,
+      version: "0.0.0",
       token: options.token,
       onFault: (error) => assert.fail(error as Error),
     });
@@ -58,7 +63,10 @@ export async function withServer(
           ...(body !== undefined && {
             body: typeof body === "string" ? body : JSON.stringify(body),
           }),
-          ...(options.token && { headers: { authorization: `Bearer ${options.token}` } }),
+          headers: {
+            ...body !== undefined && { "content-type": "application/json" },
+            ...options.token && { authorization: `Bearer ${options.token}` },
+          },
         });
         const text = await response.text();
         return { status: response.status, body: text === "" ? null : JSON.parse(text) };

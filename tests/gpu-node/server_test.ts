@@ -225,8 +225,20 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
     400,
     /batch\[0\] is read at 3 but has 3 tokens/,
   ],
-  ["a path as source", "/v1/policies", { policy: "x", source: "../tiny" }, 400, /expected a name/],
-  ["a parent as source", "/v1/policies", { policy: "x", source: ".." }, 400, /expected a name/],
+  [
+    "a path as source",
+    "/v1/policies",
+    { policy: "x", source: "../tiny" },
+    400,
+    /expected the name of a model/,
+  ],
+  [
+    "a parent as source",
+    "/v1/policies",
+    { policy: "x", source: ".." },
+    400,
+    /expected the name of a model/,
+  ],
   ["an unknown source", "/v1/policies", { policy: "x", source: "tny" }, 404, /did you mean 'tiny'/],
   ["an unknown policy to save", "/v1/checkpoints", { policy: "x" }, 404, /Cannot find policy 'x'/],
 ];
@@ -365,7 +377,7 @@ Deno.test("GET of an unknown path is a problem document with 404", () =>
     const response = await app.request("/v1/polices");
     assert.equal(response.status, 404);
     assert.equal(response.headers.get("content-type"), "application/problem+json");
-    assert.equal((await response.json()).detail, "Cannot find GET /v1/polices");
+    assert.equal((await response.json()).detail, "Cannot find route GET /v1/polices");
   }));
 
 Deno.test("a worker that died is answered with 503 on every verb", async () => {

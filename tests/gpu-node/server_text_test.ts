@@ -178,11 +178,11 @@ const prompt = { model: "stories", prompt: "Once" };
 const messages = [{ role: "user", content: "Hello" }];
 const REFUSED: [string, string, unknown, number, RegExp][] = [
   [
-    "streaming",
+    "usage of no stream",
     "completions",
-    { ...prompt, stream: true },
+    { ...prompt, stream_options: { include_usage: true } },
     400,
-    /'stream' is true, expected false/,
+    /'stream_options' is an object, expected none without stream/,
   ],
   ["alternatives", "completions", { ...prompt, logprobs: 5 }, 400, /'logprobs' is 5, expected 0/],
   ["top_p", "completions", { ...prompt, top_p: 0.5 }, 400, /top_p 0.5 is not supported/],

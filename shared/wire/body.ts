@@ -3,8 +3,8 @@
  * Other content types are refused: a page in a browser could send those to an open edge on this
  * machine without being asked.
  */
-import { bodyLimit, type MiddlewareHandler } from "../deps.ts";
-import { CollmError } from "../shared/errors.ts";
+import { bodyLimit, type MiddlewareHandler } from "../../deps.ts";
+import { CollmError } from "../errors.ts";
 
 const MEBIBYTE = 2 ** 20;
 /** Bytes of a body: of one thing, of a list of things. */
@@ -28,29 +28,40 @@ export function limitBody(most: number): MiddlewareHandler {
 /** Refuses bodies that are no JSON or nested too deeply. */
 export const checkJson: MiddlewareHandler = async (c, next) => {
   if (c.req.method === "POST") {
-    const type = c.req.header("content-type")?.replace(/;.*/s, "").trim().toLowerCase();
-    if (type !== "application/json") {
-      throw new CollmError(
-        "invalid_request",
-        `Cannot read request: its content-type must be application/json, not ` +
-          (type === undefined ? "missing" : `'${type.slice(0, 60)}'`),
-      );
-    }
-    if (tooDeep(await c.req.text())) {
-      throw new CollmError(
-        "invalid_request",
-        `Cannot read request: its JSON is nested more than ${DEPTH} deep`,
-      );
-    }
+    requireJson(c.req.header("content-type"));
     // Parsed here for one clear sentence; the text is kept, so a schema reads it again.
-    await c.req.json().catch((cause: Error) => {
-      throw new CollmError("invalid_request", "Cannot read request: its body is not valid JSON", {
-        cause,
-      });
-    });
+    parseJson(await c.req.text(), "request");
   }
   await next();
 };
+
+/** Throws invalid_request unless a request says that its body is JSON. */
+export function requireJson(header: string | undefined): void {
+  const type = header?.replace(/;.*/s, "").trim().toLowerCase();
+  if (type === "application/json") return;
+  throw new CollmError(
+    "invalid_request",
+    `Cannot read request: its content-type must be application/json, not ` +
+      (type === undefined ? "missing" : `'${type.slice(0, 60)}'`),
+  );
+}
+
+/** JSON of bounded depth; throws invalid_request naming `what`. */
+export function parseJson(text: string, what: string): unknown {
+  if (tooDeep(text)) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot read ${what}: its JSON is nested more than ${DEPTH} deep`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CollmError("invalid_request", `Cannot read ${what}: its body is not valid JSON`, {
+      cause,
+    });
+  }
+}
 
 /** One pass over the text, outside of strings. */
 function tooDeep(text: string): boolean {

@@ -1,0 +1,99 @@
+/** Checkpoints over HTTP, file by file. Leaves out where they lie (checkpoints.ts). */
+import { z } from "../../deps.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { checkpointInfo, savedCheckpoint, saveRequest } from "../../shared/wire/gpu.ts";
+import { answers, body } from "../../shared/wire/openapi.ts";
+import { readBody } from "../../shared/wire/parse.ts";
+import type { GpuHono, GpuServer } from "./server.ts";
+
+const params = z.object({ id: z.string() });
+const file = z.object({ id: z.string(), name: z.string() });
+const bytes = {
+  "application/octet-stream": { schema: { type: "string" as const, format: "binary" } },
+};
+const tags = ["checkpoints"];
+
+export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuServer): void {
+  const { registerPath } = bound(app);
+  registerPath({
+    method: "post",
+    path: "/v1/checkpoints",
+    operationId: "save",
+    summary: "Save a policy with its optimizer state, or an adapter merged into its base",
+    tags,
+    request: { body: body(saveRequest) },
+    responses: {
+      ...answers(200, "Saved before", savedCheckpoint),
+      ...answers(201, "Saved", savedCheckpoint),
+    },
+  });
+  app.post("/v1/checkpoints", async (c) => {
+    const { policy, form } = await readBody(c.req, saveRequest, "checkpoint request");
+    const version = () => policies.version(policy);
+    version();
+    const saved = await checkpoints.save(policies.node, policy, version, form);
+    return c.json(saved, saved.created ? 201 : 200);
+  });
+
+  registerPath({
+    method: "get",
+    path: "/v1/checkpoints/{id}",
+    operationId: "describeCheckpoint",
+    summary: "Files of a checkpoint",
+    tags,
+    request: { params },
+    responses: answers(200, "Files", checkpointInfo),
+  });
+  app.get("/v1/checkpoints/:id", (c) => c.json(checkpoints.describe(c.req.param("id"))));
+
+  registerPath({
+    method: "delete",
+    path: "/v1/checkpoints/{id}",
+    operationId: "deleteCheckpoint",
+    summary: "Delete a checkpoint that no policy comes from",
+    tags,
+    request: { params },
+    responses: { 204: { description: "Done" } },
+  });
+  app.delete("/v1/checkpoints/:id", (c) => {
+    const id = c.req.param("id");
+    if (policies.sources().has(id)) {
+      throw new CollmError("conflict", `Cannot delete checkpoint '${id}': a policy comes from it`);
+    }
+    checkpoints.remove(id);
+    return c.body(null, 204);
+  });
+
+  registerPath({
+    method: "get",
+    path: "/v1/checkpoints/{id}/files/{name}",
+    operationId: "readCheckpointFile",
+    summary: "One file of a checkpoint; its name may hold slashes",
+    tags,
+    request: { params: file },
+    responses: { 200: { description: "The file", content: bytes } },
+  });
+  app.get("/v1/checkpoints/:id/files/:name{.+}", async (c) => {
+    const file = await Deno.open(checkpoints.file(c.req.param("id"), c.req.param("name")));
+    return c.body(file.readable, 200, { "content-type": "application/octet-stream" });
+  });
+
+  registerPath({
+    method: "put",
+    path: "/v1/checkpoints/{id}/files/{name}",
+    operationId: "uploadCheckpointFile",
+    summary: "Bring one file of a checkpoint; its id is `upload.` and a hash of all files",
+    tags,
+    request: { params: file, body: { required: true, content: bytes } },
+    responses: { 204: { description: "Done" } },
+  });
+  // Streams to disk, under a limit of its own.
+  app.put("/v1/checkpoints/:id/files/:name{.+}", async (c) => {
+    await checkpoints.upload(c.req.param("id"), c.req.param("name"), c.req.raw.body);
+    return c.body(null, 204);
+  });
+}
+
+const bound = ({ openAPIRegistry: registry }: GpuHono) => ({
+  registerPath: registry.registerPath.bind(registry),
+});

@@ -1,0 +1,148 @@
+/**
+ * What completions and chat completions look like, whole or in chunks. Leaves out drawing them and
+ * the event stream.
+ */
+import type { z } from "../../deps.ts";
+import type { chatRequest, completionRequest } from "../../shared/wire/openai.ts";
+import { toProblem } from "../../shared/wire/problem.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import type { Piece } from "./row_text.ts";
+import type { WireSampleAnswer } from "./sample.ts";
+
+export type CompletionAsked = z.output<typeof completionRequest>;
+export type ChatAsked = z.output<typeof chatRequest>;
+export type Asked = CompletionAsked | ChatAsked;
+type Drawn = WireSampleAnswer["completions"][number];
+
+export interface Form {
+  /** Fields that every answer or chunk begins with. */
+  head(chunk: boolean): Record<string, unknown>;
+  choice(index: number, drawn: Drawn): unknown;
+  /** Opens a choice; null where the first piece does. */
+  opening(index: number): unknown;
+  piece(index: number, piece: Piece): unknown;
+  closing(index: number, finish_reason: string, seed: number): unknown;
+  usage(completion_tokens: number): unknown;
+}
+
+const common = (prompts: readonly number[][]) => {
+  const prompt_tokens = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+  return {
+    usage: (completion_tokens: number) => ({
+      prompt_tokens,
+      completion_tokens,
+      total_tokens: prompt_tokens + completion_tokens,
+    }),
+  };
+};
+
+const heading = (prefix: string, model: string, object: string, chunkObject: string) => {
+  const id = `${prefix}-${crypto.randomUUID()}`;
+  const created = Math.floor(Date.now() / 1000);
+  return (chunk: boolean) => ({ id, object: chunk ? chunkObject : object, created, model });
+};
+
+export function completionForm(
+  { model, logprobs }: CompletionAsked,
+  prompts: readonly number[][],
+  tokenizer: Tokenizer,
+): Form {
+  const wanted = typeof logprobs === "number";
+  /** Length of each choice's tokens as texts so far. */
+  const offsets = new Map<number, number>();
+  const listed = (index: number, { tokens, logprobs: token_logprobs }: Omit<Piece, "text">) => {
+    if (!wanted) return null;
+    const texts = tokens.map((id) => tokenText(tokenizer, id));
+    const text_offset = texts.map((text) => {
+      const at = offsets.get(index) ?? 0;
+      offsets.set(index, at + text.length);
+      return at;
+    });
+    return { tokens: texts, token_logprobs, top_logprobs: null, text_offset };
+  };
+  return {
+    ...common(prompts),
+    head: heading("cmpl", model, "text_completion", "text_completion"),
+    choice: (index, drawn) => ({
+      index,
+      text: drawn.text,
+      finish_reason: drawn.finish_reason,
+      logprobs: listed(index, drawn),
+      token_ids: drawn.tokens,
+      seed: drawn.seed,
+    }),
+    opening: () => null,
+    piece: (index, piece) => ({
+      index,
+      text: piece.text,
+      finish_reason: null,
+      logprobs: listed(index, piece),
+      token_ids: piece.tokens,
+    }),
+    closing: (index, finish_reason, seed) => ({
+      index,
+      text: "",
+      finish_reason,
+      logprobs: null,
+      token_ids: [],
+      seed,
+    }),
+  };
+}
+
+export function chatForm(
+  { model, logprobs }: ChatAsked,
+  prompts: readonly number[][],
+  tokenizer: Tokenizer,
+): Form {
+  const listed = ({ tokens, logprobs: values }: Omit<Piece, "text">) => {
+    if (!logprobs) return null;
+    const content = tokens.map((id, k) => {
+      const token = tokenText(tokenizer, id);
+      const bytes = [...new TextEncoder().encode(token)];
+      return { token, logprob: values[k]!, bytes, top_logprobs: [] };
+    });
+    return { content, refusal: null };
+  };
+  return {
+    ...common(prompts),
+    head: heading("chatcmpl", model, "chat.completion", "chat.completion.chunk"),
+    choice: (index, drawn) => ({
+      index,
+      message: { role: "assistant", content: drawn.text, refusal: null },
+      finish_reason: drawn.finish_reason,
+      logprobs: listed(drawn),
+      token_ids: drawn.tokens,
+      seed: drawn.seed,
+    }),
+    opening: (index) => ({
+      index,
+      delta: { role: "assistant", content: "" },
+      finish_reason: null,
+      logprobs: null,
+    }),
+    piece: (index, piece) => ({
+      index,
+      delta: { content: piece.text },
+      finish_reason: null,
+      logprobs: listed(piece),
+      token_ids: piece.tokens,
+    }),
+    closing: (index, finish_reason, seed) => ({
+      index,
+      delta: {},
+      finish_reason,
+      logprobs: null,
+      seed,
+    }),
+  };
+}
+
+const tokenText = (tokenizer: Tokenizer, id: number) =>
+  tokenizer.decode([id], { continuation: true });
+
+/** What OpenAI's clients read of an error. */
+export function errorOf(thrown: unknown) {
+  const { detail, code } = toProblem(thrown);
+  return { message: detail, type: code, code, param: null };
+}
