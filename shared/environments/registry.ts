@@ -5,9 +5,12 @@
 import { CollmError, suggest } from "../errors.ts";
 import type { Environment } from "./environment.ts";
 import { createStrBuild } from "./minecraft/str_build/index.ts";
+import { createArxiv, createTldr } from "./writing/index.ts";
 
 const FACTORIES: Readonly<Record<string, (options: Record<string, unknown>) => Environment>> = {
   str_build: createStrBuild,
+  tldr: createTldr,
+  arxiv: createArxiv,
 };
 
 /** Ids of all environments. */

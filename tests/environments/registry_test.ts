@@ -14,7 +14,7 @@ function refusal(call: () => unknown): CollmError {
 }
 
 Deno.test("createEnvironment gives str_build with its defaults", () => {
-  assert.deepEqual(environmentIds(), ["str_build"]);
+  assert.ok(environmentIds().includes("str_build"));
   const environment = createEnvironment("str_build");
   assert.deepEqual(environment.options, {
     turns: 4,
