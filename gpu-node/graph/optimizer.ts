@@ -58,10 +58,14 @@ export function optimizerFeeds(
   );
 }
 
-/** ‖g‖ over all gradients together. */
+/**
+ * ‖g‖ over all gradients together. Summed from the last layer down: the runtime computes what the
+ * innermost sum needs first, and each gradient should come when its layer's activations are still
+ * there, not after all of them.
+ */
 export function globalNorm(g: Graph, grads: readonly Tensor[]): Tensor {
   const squares = grads.map((d) => g.emit1("ReduceSumSquare", [d], [], { keepdims: 0 }));
-  return sqrt(g, squares.reduce((a, b) => add(g, a, b)));
+  return sqrt(g, squares.reduceRight((a, b) => add(g, a, b)));
 }
 
 export interface AdamState {
