@@ -187,7 +187,7 @@ export interface PolicyInfo {
   policy: string;
   source: string;
   architecture: string;
-  /** All weights that it runs with, shared ones included. */
+  /** All weights that it runs with, shared ones included; if frozen, the numbers in its ONNX files. */
   parameters: number;
   /** Weights that an update changes; 0 for a frozen policy. */
   trainable_parameters: number;

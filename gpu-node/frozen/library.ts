@@ -11,6 +11,8 @@ export async function transformersLibrary(): Promise<Library> {
   const { env } = library;
   // In a Worker the library takes itself to be in a browser, where there are no local folders.
   env.allowLocalModels = true;
+  // Its first choice would be Deno's web cache, whose files have no paths.
+  env.useBrowserCache = false;
   env.remoteHost = Deno.env.get("HF_ENDPOINT") || env.remoteHost;
   env.cacheDir = Deno.env.get("COLLM_HUB_CACHE") || env.cacheDir;
   return library;

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
+import { INDEX, WEIGHTS } from "../model/checkpoint.ts";
 import { FAMILIES } from "../model/config.ts";
 import { fileError, readJsonObject } from "../model/files.ts";
 import { isAdapterFolder } from "../model/lora.ts";
@@ -46,18 +47,20 @@ export function isFrozenRequest({ source, frozen, policy, dtype }: LoadRequest):
 }
 
 /** Why a folder cannot learn; null when it could. */
-function whyNot(folder: string): string | null {
+const whyNot = (folder: string): string | null => foreign(folder) ?? weightless(folder);
+
+function foreign(folder: string): string | null {
   const type = modelType(folder);
   const families = Object.keys(FAMILIES);
-  if (!families.includes(type)) {
-    return `model type '${type}' runs through Transformers.js, only ${families.join(", ")} ` +
-      "checkpoints with safetensors learn";
-  }
-  const weights = ["model.safetensors", "model.safetensors.index.json"];
-  return weights.some((name) => existsSync(join(folder, name)))
+  if (families.includes(type)) return null;
+  return `model type '${type}' runs through Transformers.js, only ${families.join(", ")} ` +
+    "checkpoints with safetensors learn";
+}
+
+const weightless = (folder: string): string | null =>
+  [WEIGHTS, INDEX].some((name) => existsSync(join(folder, name)))
     ? null
     : "its folder holds ONNX files and no safetensors to learn from";
-}
 
 const modelType = (folder: string): string =>
   String(readJsonObject(join(folder, "config.json")).model_type);
@@ -74,7 +77,8 @@ export async function loadFrozen(device: DeviceName, request: LoadRequest): Prom
     );
   }
   const config = readJsonObject(join(folder, "config.json"));
-  const why = whyNot(folder) ?? "it was loaded with frozen true";
+  const why = foreign(folder) ?? (request.frozen ? null : weightless(folder)) ??
+    "it was loaded with frozen true";
   const files = await modelFiles(policy, folder, dtype, device);
   const contents = files.map((file) => readOnnxFile(file));
   const all = [...files, ...contents.flatMap(({ external }, i) => besides(files[i]!, external))];

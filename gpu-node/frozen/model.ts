@@ -31,6 +31,8 @@ export interface Pass {
 
 export interface FrozenModel {
   readonly sharing: Sharing;
+  /** Rows of a run, at least, for the last bits of each not to depend on their number. */
+  readonly leastRows: number;
   /** Size of the vocabulary as the logits have it; undefined when the file leaves it open. */
   readonly vocabSize: number | undefined;
   /** Numbers in the cache per row and position. */
@@ -79,6 +81,8 @@ export async function openModel(
 
   return {
     sharing: sharingOf(operations, inputs.map((input) => input.name)),
+    // Measured from 1 to 128 rows: only packed weights have another kernel for a single row.
+    leastRows: operations.has("MatMulNBits") ? 2 : 1,
     vocabSize: typeof vocab === "number" ? vocab : undefined,
     cacheSize: inputs.filter((input) => input.name.startsWith("past_key_values"))
       .reduce((sum, { shape }) => sum + product(shape), 0),

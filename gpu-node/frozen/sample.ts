@@ -79,7 +79,10 @@ const rowsOf = (settings: SampleRequest, request: number): Row[] =>
 /** Prefills the rows' prompts and draws until every row has ended. */
 async function generate(model: FrozenModel, rows: Row[], hooks: SampleHooks): Promise<void> {
   const width = paddedLength(model.sharing, rows[0]!.prompt.length);
-  const { tokens: prompts, pads } = leftPadded(rows.map((row) => row.prompt), width);
+  const least = model.sharing === "alone" ? 1 : model.leastRows;
+  const copies = Array.from({ length: Math.max(0, least - rows.length) }, () => rows[0]!);
+  const batch = [...rows, ...copies];
+  const { tokens: prompts, pads } = leftPadded(batch.map((row) => row.prompt), width);
   let tokens = prompts.data;
   let past: Cache | undefined;
   try {
@@ -90,19 +93,19 @@ async function generate(model: FrozenModel, rows: Row[], hooks: SampleHooks): Pr
       if (rows.every((row) => row.finish)) return;
       const pass = await model.forward({
         tokens,
-        rows: rows.length,
+        rows: batch.length,
         mask: visible(pads.data, width + step),
         past,
         lastOnly: true,
       });
       past = pass.past;
-      const stride = pass.logits.length / rows.length;
+      const stride = pass.logits.length / batch.length;
       rows.forEach((row, b) => {
         if (row.finish) return;
         extend(row, pass.logits.subarray((b + 1) * stride - pass.vocab, (b + 1) * stride));
         hooks.onTokens?.(row.request, row.at, row.tokens.slice(-1), row.logprobs.slice(-1));
       });
-      tokens = Int32Array.from(rows, (row) => row.tokens.at(-1) ?? 0);
+      tokens = Int32Array.from(batch, (row) => row.tokens.at(-1) ?? 0);
       requireCache(past, rows);
     }
   } finally {

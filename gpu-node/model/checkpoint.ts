@@ -9,8 +9,8 @@ import { CollmError } from "../../shared/errors.ts";
 import { readJsonObject } from "./files.ts";
 import { openSafetensors, type Tensor } from "./safetensors.ts";
 
-const WEIGHTS = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+export const WEIGHTS = "model.safetensors";
+export const INDEX = "model.safetensors.index.json";
 
 /**
  * All tensors of the checkpoint in `folder`; their `data` is read from disk each time that it is
@@ -76,7 +76,8 @@ function requireFinite(data: Float32Array, name: string, path: string): Float32A
   );
 }
 
-function readIndex(path: string): Map<string, string> {
+/** The file of each tensor, from the index at `path`; every file lies beside it. */
+export function readIndex(path: string): Map<string, string> {
   const map = readJsonObject(path).weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw new CollmError("invalid_request", `Cannot read '${path}': it has no weight_map`);
