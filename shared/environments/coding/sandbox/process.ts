@@ -21,7 +21,8 @@ export class Process {
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: ReadableStreamDefaultReader<Uint8Array>;
   #pending = new Uint8Array(0);
-  #clean = false;
+  /** `starting` also means that the memory is being put back: either ends with the line R. */
+  #state: "starting" | "clean" | "busy" = "starting";
   #fed: Promise<void>;
   /** Set once it is of no use any more. */
   gone: Gone | null = null;
@@ -69,15 +70,15 @@ export class Process {
   /** Resolves when the process waits for a program; throws `Gone` when it never will. */
   async ready(): Promise<void> {
     if (this.gone) throw this.gone;
-    if (this.#clean) return;
+    if (this.#state === "clean") return;
     // Lines of the last program may still be on their way.
     while (await this.#line(START_MS) !== "R");
-    this.#clean = true;
+    this.#state = "clean";
   }
 
   /** Sends lines, such as `L500` (limit in milliseconds) or a job as JSON. */
   send(...lines: string[]): void {
-    this.#clean = false;
+    this.#state = "busy";
     // What cannot be delivered shows in the next answer.
     this.#input.write(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")))
       .catch(() => {});
@@ -85,12 +86,14 @@ export class Process {
 
   /** Ends a program: the process puts its memory back while nobody waits for it. */
   reset(): void {
-    if (!this.gone && !this.#clean) this.send("E");
+    if (this.gone || this.#state !== "busy") return;
+    this.send("E");
+    this.#state = "starting";
   }
 
   /** Declares that the last job left nothing behind, so that the memory may stay as it is. */
   rest(): void {
-    this.#clean = this.gone === null;
+    this.#state = "clean";
   }
 
   /** Next JSON line of Python within `ms`, else the process is killed and `Gone` thrown. */
