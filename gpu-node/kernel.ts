@@ -10,7 +10,7 @@ import { type Device, dispose } from "./device.ts";
 import { type FrozenPolicy, isFrozenRequest, loadFrozen } from "./frozen/load.ts";
 import { sampleFrozen } from "./frozen/sample.ts";
 import { scoreFrozen } from "./frozen/score.ts";
-import { modelFolder } from "./hub.ts";
+import { withFolders } from "./hub.ts";
 import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
 import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
@@ -56,7 +56,7 @@ export class Kernel implements GpuNode {
           `'${device.name}'`,
       );
     }
-    const request = { ...asked, source: await modelFolder(asked, device.name) };
+    const request = await withFolders(asked, device.name);
     const policy = isFrozenRequest(request)
       ? await loadFrozen(device.name, request)
       : await loadPolicy(device, request, this.#bases);

@@ -23,7 +23,7 @@ import { openWorkerNode } from "./worker_client.ts";
 export interface GpuServerOptions {
   host: string;
   port: number;
-  /** Folder of each model by its name. */
+  /** Folder or hub id of each model by its name. */
   model: ReadonlyMap<string, string>;
   checkpoints: string;
   device: DeviceChoice;
@@ -54,9 +54,13 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
   const waiting = () => node.waiting;
   const metrics = await createMetrics({ waiting, policies: () => policies.names().length });
   const checkpoints = new Checkpoints(root);
+  const models = new Map<string, string>();
+  for (const [policy, source] of model) {
+    models.set(policy, await modelFolder({ policy, source }, device, terminalBar()));
+  }
   const policies = servePolicies({
     node: counted(node, metrics),
-    models: model,
+    models,
     checkpoints,
     ...allowHub && { fromHub: (request) => fromHub(request, device) },
   });
@@ -99,7 +103,12 @@ async function main(args: string[]): Promise<void> {
     .description("Serve policies and critics: sample, score, values, update")
     .option("--port <n>", "port to listen on, 0 for any free one", port, 8100)
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--model <name=folder>", "checkpoint folder to serve, repeatable", addModel, new Map())
+    .option(
+      "--model <name=source>",
+      "checkpoint folder or hub id (owner/model) to serve, repeatable",
+      addModel,
+      new Map(),
+    )
     .option(
       "--device <name>",
       "cpu, webgpu, cuda, or auto for the first that is there of cuda, webgpu, cpu",

@@ -13,6 +13,7 @@ import { cast, compare, where } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
 import { concat, dimension, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
+import { hubIdOf } from "../hub.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import type { Policy } from "../policy.ts";
 import type { SaveOptions } from "../verbs.ts";
@@ -58,7 +59,7 @@ export async function writeCheckpoint(
     for (const [name, bytes] of policy.files) writeFileAtomic(join(fresh, name), [bytes]);
     const head = [...policy.parameters].filter(([name]) => isValueHead(name));
     if (head.length) writeSafetensors(join(fresh, VALUE_HEAD_FILE), tensorsData(head));
-    if (policy.spec.lora && form === "adapter") writeAdapter(policy, fresh);
+    if (policy.spec.lora && form === "adapter") await writeAdapter(policy, fresh);
     else await writeModel(policy.spec.config, modelWeights(policy), fresh);
     if (state) {
       writeSafetensors(join(fresh, OPTIMIZER_FILE), tensorsData(policy.moments));
@@ -118,9 +119,10 @@ export async function writeModel(
 }
 
 /** A PEFT folder. */
-function writeAdapter({ spec, base, parameters }: Policy, folder: string): void {
+async function writeAdapter({ spec, base, parameters }: Policy, folder: string): Promise<void> {
   const matrices = [...parameters].filter(([name]) => isAdapter(name));
-  writeJsonAtomic(join(folder, ADAPTER_CONFIG), toPeftConfig(spec.lora!, base!.source));
+  const source = await hubIdOf(base!.source) ?? base!.source;
+  writeJsonAtomic(join(folder, ADAPTER_CONFIG), toPeftConfig(spec.lora!, source));
   writeSafetensors(
     join(folder, ADAPTER_WEIGHTS),
     tensorsData(matrices.map(([name, tensor]) => [toPeftName(name), tensor])),

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
 import { HUB_ID } from "../../shared/wire/gpu.ts";
+import { hubIdOf } from "../hub.ts";
 import { readJsonObject } from "../model/files.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type {
@@ -86,16 +87,16 @@ export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoli
   }
 
   /**
-   * What an adapter extends when the request does not say: the folder that it names, if that is
-   * one of this server's models or checkpoints. Any other path of its author's is not looked at.
+   * What an adapter extends when the request does not say: the folder or hub id that it names, if
+   * that is one of this server's models or checkpoints. Nothing else of its author's is looked at.
    */
-  function baseOf(policy: string, folder: string): string | undefined {
+  async function baseOf(policy: string, folder: string): Promise<string | undefined> {
     const file = join(folder, "adapter_config.json");
     if (!existsSync(file)) return undefined;
     const base = String(readJsonObject(file).base_model_name_or_path);
-    const known = [...models.values(), ...checkpoints.folders()];
-    const found = known.find((path) => resolve(path) === resolve(base));
-    if (found !== undefined) return found;
+    for (const path of [...models.values(), ...checkpoints.folders()]) {
+      if (resolve(path) === resolve(base) || await hubIdOf(path) === base) return path;
+    }
     throw new CollmError(
       "invalid_request",
       `Cannot load policy '${policy}': its adapter extends '${base.slice(0, 100)}', which is no ` +
@@ -109,7 +110,7 @@ export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoli
       const { source, policy } = request;
       const folder = await folderOf(request);
       const base = request.base === undefined
-        ? baseOf(policy, folder)
+        ? await baseOf(policy, folder)
         : await folderOf({ policy, source: request.base });
       const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
       const tokenizer = readable === undefined ? null : await loadTokenizer(readable);

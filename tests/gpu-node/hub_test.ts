@@ -202,15 +202,18 @@ Deno.test("modelFolder says what the hub has not, and leaves no half of a file",
     const bytes = Deno.readFileSync(join(LLAMA, "model.safetensors"));
     const { env } = await transformersLibrary();
     const held = env.fetch;
-    env.fetch = (url: string | URL, init?: RequestInit) => {
-      if (init?.method === "HEAD" || !`${url}`.endsWith("/model.safetensors")) {
-        return held(url, init);
-      }
-      const pull = (controller: ReadableStreamDefaultController, n = turns++) =>
-        n === 0 ? controller.enqueue(bytes.subarray(0, 5000)) : controller.error(new Error("gone"));
-      let turns = 0;
-      return Promise.resolve(new Response(new ReadableStream({ pull: (c) => pull(c) })));
-    };
+    let sent = false;
+    const broken = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (sent) controller.error(new Error("gone"));
+        else controller.enqueue(bytes.subarray(0, 5000));
+        sent = true;
+      },
+    });
+    env.fetch = (url: string | URL, init?: RequestInit) =>
+      init?.method !== "HEAD" && `${url}`.endsWith("/model.safetensors")
+        ? Promise.resolve(new Response(broken))
+        : held(url, init);
     await refused(
       "org/cut",
       new RegExp(`'model.safetensors' of model 'org/cut' ${at}.`),
@@ -257,4 +260,36 @@ Deno.test("modelFolder sends a token to the hub itself and to no other host", ()
     }
     assert.deepEqual(sent, [null, null, "Bearer secret", "Bearer secret"]);
     assert.deepEqual(hub.asked, []);
+  }));
+
+Deno.test("deno task gpu serves a model by its hub id, with its tokenizer", () =>
+  withHub(async (hub) => {
+    publish(hub, "org/tiny", TINY);
+    const { env } = await transformersLibrary();
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "gpu-node/main.ts", "--port", "0", "--model", "t=org/tiny"],
+      cwd: new URL("../..", import.meta.url).pathname,
+      env: {
+        COLLM_TOKEN: "",
+        NO_COLOR: "1",
+        HF_ENDPOINT: env.remoteHost,
+        COLLM_HUB_CACHE: hub.cache,
+      },
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const { value } = await reader.read();
+    const url = /http:\S+/.exec(value ?? "")?.[0];
+    assert.ok(url, `${value}`);
+    const response = await fetch(`${url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "t", prompt: "stone", max_tokens: 4, temperature: 0 }),
+    });
+    const { choices } = await response.json();
+    assert.equal(typeof choices[0].text, "string");
+    child.kill("SIGTERM");
+    await reader.cancel();
+    await child.status;
+    assert.ok(existsSync(join(hub.cache, "org/tiny/model.safetensors")));
   }));
