@@ -3,7 +3,7 @@
  * GPU node for its policy, and a tokenizer folder; it keeps nothing.
  */
 import { loadCommander } from "../deps.ts";
-import { openHttpNode } from "../gpu-node/client/http.ts";
+import { NODE_PROTOCOLS, openNode } from "../gpu-node/client/open.ts";
 import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
 import { address, runCommand, temperature, whole } from "../shared/flags.ts";
 import { MOST } from "../shared/wire/observations.ts";
@@ -36,7 +36,11 @@ async function readFlags(args: string[]): Promise<Flags> {
       "edge that gives observations and takes actions",
       address("--edge"),
     )
-    .requiredOption("--gpu <url>", "GPU node that has the policy", address("--gpu"))
+    .requiredOption(
+      "--gpu <url>",
+      "GPU node that has the policy; ws:// keeps one connection",
+      address("--gpu", NODE_PROTOCOLS),
+    )
     .option("--policy <name>", "policy on the GPU node (default: the run's, or the agent's name)")
     .option("--run <id>", "serve this run only, with its sampling parameters")
     .option("--token <token>", "token for the edge (default: COLLM_TOKEN)", token)
@@ -68,15 +72,17 @@ export async function main(args: string[]): Promise<void> {
   const run_id = run ?? null;
   const stream = openStream({ edge, agent, run_id, token, signal, log });
   console.log(`Agent '${agent}' acts for ${edge} with the policies of ${gpu}`);
+  const node = openNode(gpu, { token: gpuToken });
   try {
     await runHost({
       ...{ agent, run_id, policy, tokenizer, stream, signal, log, batch: flags.batch },
       edge: openEdge(edge, { token }),
-      node: openHttpNode(gpu, { token: gpuToken }),
+      node,
       sampling: { temperature: flags.temperature, max_tokens: flags.maxTokens },
     });
   } finally {
     ending.abort();
+    await node.close();
     await stream.closed;
   }
 }

@@ -41,12 +41,18 @@ export const temperature: FlagReader<number> = read("--temperature", TEMPERATURE
   return isTemperature(value) ? value : undefined;
 });
 
-/** Address of a server, `http://` or `https://`. */
-export const address = (flag: string): FlagReader<string> =>
+/** Address of a server that speaks one of these protocols. */
+export const address = (
+  flag: string,
+  protocols: readonly string[] = ["http", "https"],
+): FlagReader<string> =>
   read(
     flag,
-    "an address that begins with http:// or https://",
-    (text) => /^https?:\/\/[^/]/.test(text) && URL.canParse(text) ? text : undefined,
+    `an address that begins with ${protocols.map((name) => `${name}://`).join(" or ")}`,
+    (text) => {
+      const [, protocol = ""] = /^(\w+):\/\/[^/]/.exec(text) ?? [];
+      return protocols.includes(protocol) && URL.canParse(text) ? text : undefined;
+    },
     2000,
   );
 

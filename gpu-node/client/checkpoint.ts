@@ -3,19 +3,23 @@
  * the hash of its content, so the same folder travels once; a download appears whole or not at all.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, sep } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { callJson, type CallOptions, callServer } from "../../shared/wire/call.ts";
-import { checkpointInfo } from "../../shared/wire/gpu.ts";
+import { checkpointInfo, HUB_ID } from "../../shared/wire/gpu.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { fromAnswer } from "../../shared/wire/problem.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import { fileError } from "../model/files.ts";
 import { type CheckpointInfo, UPLOADED_FILE } from "../server/checkpoints.ts";
 
-/** A source with a slash is a folder of this machine; a bare name is the server's. */
-export const isFolder = (source: string): boolean => /[\\/]/.test(source);
+/**
+ * A source with a slash is a folder of this machine, unless there is none and it has the form of a
+ * hub id; a bare name is the server's.
+ */
+export const isFolder = (source: string): boolean =>
+  /[\\/]/.test(source) && (existsSync(source) || !HUB_ID.test(source));
 
 /** Brings a checkpoint folder to the server; returns the id it has there. */
 export async function uploadCheckpoint(
@@ -73,15 +77,21 @@ export async function downloadCheckpoint(
   }
 }
 
-/** Files of `folder` that make it loadable, in name order. */
+/**
+ * Files of `folder` that make it loadable, in name order. ONNX files only where there are no
+ * weights beside them: those of our own exports say the same twice.
+ */
 function filesOf(folder: string): string[] {
   let names: string[];
   try {
-    names = readdirSync(folder).filter((name) => UPLOADED_FILE.test(name)).sort();
+    names = readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .map((name) => name.split(sep).join("/")).filter((name) => UPLOADED_FILE.test(name)).sort();
   } catch (cause) {
     throw fileError("read checkpoint", folder, cause);
   }
-  if (names.includes("config.json")) return names;
+  const weights = names.some((name) => /^(adapter_)?model.*\.safetensors$/.test(name));
+  if (weights) names = names.filter((name) => !name.startsWith("onnx/"));
+  if (names.includes("config.json") || names.includes("adapter_config.json")) return names;
   throw new CollmError("not_found", `Cannot read checkpoint '${folder}': it holds no config.json`);
 }
 

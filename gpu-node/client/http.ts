@@ -18,7 +18,7 @@ import {
 import { callJson, type CallOptions } from "../../shared/wire/call.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { downloadCheckpoint, isFolder, uploadCheckpoint } from "./checkpoint.ts";
-import type { GpuNode } from "../verbs.ts";
+import type { GpuNode, SampleResult, Sequence, ValueSequence } from "../verbs.ts";
 
 /**
  * @param url Address of the server, `http://host:port`
@@ -39,40 +39,33 @@ export function openHttpNode(url: string, options: CallOptions = {}): GpuNode {
   const remove = (path: string, more: CallOptions = {}) =>
     callJson("DELETE", base + path, undefined, { ...options, ...more });
 
+  const sourceThere = async (source: string) =>
+    isFolder(source) ? await uploadCheckpoint(base, source, options) : source;
+
   return {
     health: () => call("GET", "/health", nodeHealth),
     async load(request) {
-      const source = isFolder(request.source)
-        ? await uploadCheckpoint(base, request.source, options)
-        : request.source;
-      return await call("POST", "/v1/policies", policyInfo, { ...request, source });
+      const source = await sourceThere(request.source);
+      const under = request.base === undefined ? {} : { base: await sourceThere(request.base) };
+      return await call("POST", "/v1/policies", policyInfo, { ...request, source, ...under });
     },
     list: async () => (await call("GET", "/v1/policies", policyList)).policies,
-    async sample(request) {
-      const answer = await call("POST", "/v1/sample", sampleAnswer, request);
-      return {
-        completions: answer.completions.map(({ tokens, logprobs, finish_reason }) => ({
-          tokens,
-          logprobs,
-          finish_reason,
-        })),
-        policy_version: answer.policy_version,
-      };
+    async sample(request, { onTokens, signal } = {}) {
+      const result = resultOf(await call("POST", "/v1/sample", sampleAnswer, request, { signal }));
+      // An answer in one piece; the WebSocket client tells tokens as they come.
+      result.completions.forEach((c, row) => onTokens?.(row, c.tokens, c.logprobs));
+      return result;
     },
-    score: (policy, sequences) =>
-      call("POST", "/v1/score", scoreAnswer, {
-        policy,
-        sequences: sequences.map(({ tokens, prompt_length }) => ({ tokens, prompt_length })),
-      }),
-    values: (policy, sequences) =>
-      call("POST", "/v1/values", valuesAnswer, {
-        policy,
-        sequences: sequences.map(({ tokens, read_at }) => ({ tokens, read_at })),
-      }),
-    update: (request) => call("POST", "/v1/update", updateAnswer, request),
-    async save(policy, folder, { state = false } = {}) {
+    score: (policy, sequences, { signal } = {}) =>
+      call("POST", "/v1/score", scoreAnswer, scoreBody(policy, sequences), { signal }),
+    values: (policy, sequences, { signal } = {}) =>
+      call("POST", "/v1/values", valuesAnswer, valuesBody(policy, sequences), { signal }),
+    update: (request, { signal } = {}) =>
+      call("POST", "/v1/update", updateAnswer, request, { signal }),
+    async save(policy, folder, { state = false, form } = {}) {
       const { id, files, created } = await call("POST", "/v1/checkpoints", savedCheckpoint, {
         policy,
+        ...form && { form },
       });
       await downloadCheckpoint(base, { id, files }, folder, { ...options, state });
       // Fetched only to be here: one that someone else keeps on the server stays.
@@ -86,3 +79,23 @@ export function openHttpNode(url: string, options: CallOptions = {}): GpuNode {
     close: () => Promise.resolve(),
   };
 }
+
+/** A verb's answer without what only outside clients need. */
+export const resultOf = (answer: z.output<typeof sampleAnswer>): SampleResult => ({
+  completions: answer.completions.map(({ tokens, logprobs, finish_reason }) => ({
+    tokens,
+    logprobs,
+    finish_reason,
+  })),
+  policy_version: answer.policy_version,
+});
+
+// Callers may hand in more than the verb reads; the server refuses what it does not know.
+export const scoreBody = (policy: string, sequences: readonly Sequence[]) => ({
+  policy,
+  sequences: sequences.map(({ tokens, prompt_length }) => ({ tokens, prompt_length })),
+});
+export const valuesBody = (policy: string, sequences: readonly ValueSequence[]) => ({
+  policy,
+  sequences: sequences.map(({ tokens, read_at }) => ({ tokens, read_at })),
+});

@@ -9,17 +9,20 @@ export interface CallOptions {
   token?: string | undefined;
   /** Milliseconds that one attempt may take. */
   timeoutMs?: number;
-  /** Further attempts after a failed connection. */
+  /** Further attempts after a failed connection or a full queue. */
   retries?: number;
+  /** Gives the call up; it then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Pause before attempt k + 1, in milliseconds. */
-const pause = (attempt: number): number => Math.min(2000, 100 * 2 ** attempt);
+export const pauseMs = (attempt: number): number => Math.min(2000, 100 * 2 ** attempt);
 
 /**
  * What `read` makes of the response, whatever its status. `init` makes the request of one attempt,
  * since the stream of a body serves once. Throws unavailable when the server cannot be reached in
- * `retries` + 1 attempts, or does not answer in time (which is not tried again).
+ * `retries` + 1 attempts, or does not answer in time (which is not tried again). A server that has
+ * too much to do (429) is asked again when it says.
  */
 export async function callServer<T>(
   url: string,
@@ -27,15 +30,23 @@ export async function callServer<T>(
   options: CallOptions,
   read: (response: Response) => Promise<T>,
 ): Promise<T> {
-  const { token, timeoutMs = 600_000, retries = 4 } = options;
+  const { token, timeoutMs = 600_000, retries = 4, signal: given } = options;
   for (let attempt = 0;; attempt++) {
     const request = await init();
     const headers = new Headers(request.headers);
     if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
+    // The server drops what nobody waits for any more.
+    headers.set("request-timeout", String(timeoutMs / 1000));
+    let wait = pauseMs(attempt);
     try {
-      const signal = AbortSignal.timeout(timeoutMs);
-      return await read(await fetch(url, { ...request, headers, signal }));
+      const timeout = AbortSignal.timeout(timeoutMs);
+      const signal = given ? AbortSignal.any([given, timeout]) : timeout;
+      const response = await fetch(url, { ...request, headers, signal });
+      if (response.status !== 429 || attempt >= retries) return await read(response);
+      await response.body?.cancel();
+      wait = 1000 * Math.min(60, Number(response.headers.get("retry-after")) || 1);
     } catch (cause) {
+      if (given?.aborted) throw given.reason;
       if (cause instanceof CollmError) throw cause;
       if (cause instanceof DOMException && cause.name === "TimeoutError") {
         throw new CollmError("unavailable", `Cannot call ${url}: no answer in ${timeoutMs} ms`, {
@@ -47,7 +58,7 @@ export async function callServer<T>(
         throw new CollmError("unavailable", `Cannot reach ${url}: ${reason}`, { cause });
       }
     }
-    await new Promise((resume) => setTimeout(resume, pause(attempt)));
+    await new Promise((resume) => setTimeout(resume, wait));
   }
 }
 
