@@ -1,6 +1,7 @@
 /** The verbs that read: log-probabilities and values, in micro-batches of similar length. */
 import { type Policy, weightsOf } from "./policy.ts";
 import { microBatches, responseRows, rightPadded, valueRows } from "./program/batch.ts";
+import { isWide } from "./program/forward.ts";
 import type { ProgramLibrary } from "./program/library.ts";
 import type { Sequence, ValueSequence } from "./verbs.ts";
 
@@ -13,13 +14,13 @@ export async function readLogprobs(
   policy: Policy,
   sequences: readonly Sequence[],
 ): Promise<number[][]> {
-  const program = await library.score(policy.spec);
   const result: number[][] = sequences.map(() => []);
   for (const group of microBatches(sequences.map((s) => s.tokens.length), TOKENS_PER_RUN)) {
     const batch = group.map((i) => sequences[i]!);
     const tokens = rightPadded(batch.map((s) => s.tokens));
     const { rows, targets } = responseRows(batch, tokens.dims[1]!);
     if (rows.length === 0) continue;
+    const program = await library.score(policy.spec, isWide(policy.spec.config, rows.length));
     const dims = [rows.length];
     const output = await program.run({
       ...weightsOf(policy),

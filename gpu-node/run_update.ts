@@ -6,6 +6,7 @@
 import { CollmError } from "../shared/errors.ts";
 import { dispose, recycle } from "./device.ts";
 import { type Policy, weightsOf } from "./policy.ts";
+import { isWide } from "./program/forward.ts";
 import type { ProgramLibrary } from "./program/library.ts";
 import { gradientName, newName, sumName, type UpdateForm } from "./program/update.ts";
 import { lossForm, type MicroBatch, responseLength, splitBatch } from "./update/feeds.ts";
@@ -18,8 +19,13 @@ export async function runUpdate(
   policy: Policy,
   request: UpdateRequest,
 ): Promise<UpdateResult> {
-  const form = { ...lossForm(request), recompute: request.recompute ?? false };
   const batches = splitBatch(request);
+  const rows = Math.max(...batches.map(({ feeds }) => feeds["rows"]!.data.length));
+  const form = {
+    ...lossForm(request),
+    recompute: request.recompute ?? false,
+    wide: request.loss !== "value_mse" && isWide(policy.spec.config, rows),
+  };
   const fused = request.apply !== false && !request.report && batches.length === 1;
   const learnt = fused
     ? await fusedStep(library, policy, request, form, batches[0]!)

@@ -1,7 +1,7 @@
 /**
  * The forward pass of a decoder over whole sequences, as a graph: what score, value and
  * update share. Sequences are right-padded and attention is causal, so padding never reaches a
- * real token. Leaves out generation (program/sample.ts) and losses (program/update.ts).
+ * real token. Leaves out generation (program/decode.ts) and losses (program/update.ts).
  */
 import type { Graph } from "../graph/graph.ts";
 import { add, tanh } from "../graph/ops/elementwise.ts";
@@ -106,9 +106,13 @@ export function hiddenStates(
   return rmsNorm(g, x, p.get("model.norm.weight"), normEps);
 }
 
+/** The matrix [vocab, hidden] that hidden states are multiplied with for logits. */
+export const headWeight = ({ tied }: ModelConfig, p: Parameters): Tensor =>
+  p.get(tied ? "model.embed_tokens.weight" : "lm_head.weight");
+
 /** Vocabulary logits of chosen rows: hidden [n, hidden] → [n, vocab]. */
 export const logits = (g: Graph, config: ModelConfig, p: Parameters, hidden: Tensor): Tensor =>
-  linear(g, hidden, p.get(config.tied ? "model.embed_tokens.weight" : "lm_head.weight"));
+  linear(g, hidden, headWeight(config, p));
 
 /** Value head, Linear → tanh → Linear(1): hidden [n, hidden] → [n]. */
 export function valueHead(g: Graph, p: Parameters, hidden: Tensor): Tensor {

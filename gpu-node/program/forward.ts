@@ -4,10 +4,12 @@
  * Inputs: tokens int32 [batch, time]; rows int32 [rows] = flat positions (batch*time) to read.
  */
 import { Graph } from "../graph/graph.ts";
+import { headLogprobs } from "../graph/ops/head.ts";
 import { tokenLogprobs } from "../graph/ops/nn.ts";
 import { pickRows } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { hiddenStates, logits, valueHead } from "../model/decoder.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { headWeight, hiddenStates, logits, valueHead } from "../model/decoder.ts";
 import { parameterInputs, type Parameters } from "../model/project.ts";
 import type { ModelSpec } from "../model/spec.ts";
 
@@ -24,13 +26,33 @@ export function chosenHidden(
   return pickRows(g, hiddenStates(g, spec, p, tokens, positions, recompute), rows);
 }
 
+/** Most logits that exist at once: 268 MB, and an update would hold them three times. */
+const MOST_LOGITS = 2 ** 26;
+
+/** Whether the vocabulary of a run with so many rows is taken in pieces. */
+export const isWide = ({ vocabSize }: ModelConfig, rows: number): boolean =>
+  rows * vocabSize > MOST_LOGITS;
+
+/** Log-probabilities of the input `targets` int32 [rows] from the hidden states of those rows. */
+export function targetLogprobs(
+  g: Graph,
+  { config }: ModelSpec,
+  p: Parameters,
+  hidden: Tensor,
+  wide: boolean,
+): Tensor {
+  const targets = g.input("targets", "int32", ["rows"]);
+  return wide
+    ? headLogprobs(g, hidden, headWeight(config, p), targets)
+    : tokenLogprobs(g, logits(g, config, p, hidden), targets);
+}
+
 /** Log-probabilities of `targets` int32 [rows] at the chosen rows: output logprobs [rows]. */
-export function scoreGraph(spec: ModelSpec, positions: number): Graph {
+export function scoreGraph(spec: ModelSpec, positions: number, wide: boolean): Graph {
   const g = new Graph();
   const p = parameterInputs(g, spec.shapes);
   const hidden = chosenHidden(g, spec, p, positions);
-  const targets = g.input("targets", "int32", ["rows"]);
-  g.output("logprobs", tokenLogprobs(g, logits(g, spec.config, p, hidden), targets));
+  g.output("logprobs", targetLogprobs(g, spec, p, hidden, wide));
   return g;
 }
 

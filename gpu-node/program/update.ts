@@ -5,19 +5,20 @@
  */
 import { Graph } from "../graph/graph.ts";
 import { gradients } from "../graph/gradient.ts";
-import { tokenLogprobs } from "../graph/ops/nn.ts";
 import { adamw, globalNorm, optimizerInputs } from "../graph/optimizer.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { logits, valueHead } from "../model/decoder.ts";
+import { valueHead } from "../model/decoder.ts";
 import { parameterInputs } from "../model/project.ts";
 import { learns, type ModelSpec, type Shapes } from "../model/spec.ts";
-import { chosenHidden } from "./forward.ts";
+import { chosenHidden, targetLogprobs } from "./forward.ts";
 import { isValueLoss, type LossForm, tokenLoss, valueLoss } from "./loss.ts";
 
 /** What an update program is compiled for. */
 export interface UpdateForm extends LossForm {
   /** Activation checkpointing. */
   recompute: boolean;
+  /** The vocabulary in pieces. */
+  wide: boolean;
 }
 /** `step` applies the optimizer; `gradients` adds to running sums. */
 export type UpdateMode = "step" | "gradients";
@@ -51,7 +52,7 @@ export function updateGraph(
     : tokenLoss(
       g,
       form,
-      named(g, "logprobs", targetLogprobs(g, logits(g, spec.config, p, hidden))),
+      named(g, "logprobs", targetLogprobs(g, spec, p, hidden, form.wide)),
     );
 
   const learning = [...p.used].filter(([name]) => learns(spec, name));
@@ -71,10 +72,6 @@ export function updateGraph(
 function summed(g: Graph, grad: Tensor, name: string): Tensor {
   const sum = g.input(sumName(name), "float32", grad.shape.map((_, i) => `${name}.${i}`));
   return g.emit1("Add", [grad, sum], grad.shape);
-}
-
-function targetLogprobs(g: Graph, scores: Tensor): Tensor {
-  return tokenLogprobs(g, scores, g.input("targets", "int32", ["rows"]));
 }
 
 function named(g: Graph, name: string, tensor: Tensor): Tensor {

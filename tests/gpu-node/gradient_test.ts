@@ -11,6 +11,7 @@ import * as el from "../../gpu-node/graph/ops/elementwise.ts";
 import * as sh from "../../gpu-node/graph/ops/shape.ts";
 import { linear, matmul } from "../../gpu-node/graph/ops/linear.ts";
 import * as segments from "../../gpu-node/graph/ops/segment.ts";
+import { headLogprobs } from "../../gpu-node/graph/ops/head.ts";
 import * as nn from "../../gpu-node/graph/ops/nn.ts";
 import { uniforms } from "../../shared/random.ts";
 
@@ -128,6 +129,15 @@ const cases: Case[] = [
     shapes: [[3, 7]],
     build: (g, x) => nn.tokenLogprobs(g, x, g.constant(Int32Array.of(2, 0, 6), [3])),
   },
+  ...[{ count: 3, width: 2, last: 2 }, { count: 2, width: 4, last: 2 }].map((cut): Case => ({
+    name: `headLogprobs in ${cut.count} pieces`,
+    shapes: [["n", 3], [6, 3]],
+    sizes: { n: 3 },
+    build: (g, x, w) => {
+      const targets = g.emit1("Cast", [g.constant(Int32Array.of(2, 0, 5), [3])], ["n"], { to: 6 });
+      return headLogprobs(g, x, w, targets, cut);
+    },
+  })),
 ];
 
 Deno.test("every operation that records a gradient is in this table", () => {
@@ -135,7 +145,15 @@ Deno.test("every operation that records a gradient is in this table", () => {
   // Built from others of the table, or carrying no gradient of their own.
   const exempt = ["swapLast", "unbroadcast"];
   for (
-    const [name, build] of Object.entries({ ...el, ...sh, ...segments, ...nn, linear, matmul })
+    const [name, build] of Object.entries({
+      ...el,
+      ...sh,
+      ...segments,
+      ...nn,
+      headLogprobs,
+      linear,
+      matmul,
+    })
   ) {
     const records = typeof build === "function" && /\.record\(|ReduceSum/.test(build.toString());
     if (records && !exempt.includes(name)) assert.ok(covered.has(name), `no case for ${name}`);

@@ -140,7 +140,9 @@ Deno.test("update with recompute gives the bits of update without", async () => 
       const node = await kernel(lora ? { lora } : {});
       const asked = policyGradient({ batch, recompute, report: "gradients" });
       const { gradients } = await node.update({ ...asked, apply: false });
-      for (let seq = 0; seq < 3; seq++) await node.update(policyGradient({ seq, batch, recompute }));
+      for (let seq = 0; seq < 3; seq++) {
+        await node.update(policyGradient({ seq, batch, recompute }));
+      }
       return { version: (await node.list())[0]!.policy_version, gradients };
     }));
     assert.deepEqual(versions[0], versions[1]);
