@@ -17,8 +17,8 @@ import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
 import { promptBucket } from "./program/batch.ts";
 import { ProgramLibrary } from "./program/library.ts";
 import { readLogprobs, readValues } from "./run_forward.ts";
-import { runSample } from "./run_sample.ts";
 import { runUpdate } from "./run_update.ts";
+import { type SampleJob, Sampler } from "./sample/sampler.ts";
 import type {
   DeviceName,
   GpuNode,
@@ -42,9 +42,11 @@ export class Kernel implements GpuNode {
   readonly #policies = new Map<string, Policy | FrozenPolicy>();
   readonly #bases: Bases = new Map();
   readonly #library: ProgramLibrary;
+  readonly #sampler: Sampler;
 
   constructor(device: Device) {
     this.#library = new ProgramLibrary(device);
+    this.#sampler = new Sampler(this.#library);
   }
 
   async load(asked: LoadRequest): Promise<PolicyInfo> {
@@ -62,7 +64,7 @@ export class Kernel implements GpuNode {
       : await loadPolicy(device, request, this.#bases);
     await this.#drop(request.policy);
     this.#policies.set(request.policy, policy);
-    this.#forgetBases();
+    await this.#forget();
     return infoOf(policy, this.#library.device.name);
   }
 
@@ -73,19 +75,9 @@ export class Kernel implements GpuNode {
   }
 
   async sample(request: SampleRequest): Promise<SampleResult> {
-    const policy = this.#get(request.policy);
-    if (isFrozen(policy)) {
-      const [result] = await sampleFrozen(policy, [request]);
-      if (result instanceof CollmError) throw result;
-      return result!;
-    }
-    const longest = Math.max(0, ...request.prompts.map((p) => p.length));
-    checkPrompts(limitsOf(policy), request);
-    checkLength(limitsOf(policy), "sample", promptBucket(longest) + request.max_tokens);
-    return {
-      completions: await runSample(this.#library, policy, request),
-      policy_version: policy.version,
-    };
+    const [result] = await this.sampleTogether([request]);
+    if (result instanceof CollmError) throw result;
+    return result!;
   }
 
   /**
@@ -97,28 +89,33 @@ export class Kernel implements GpuNode {
     hooks: SampleHooks = {},
   ): Promise<(SampleResult | CollmError)[]> {
     const results: (SampleResult | CollmError)[] = [];
+    const jobs: SampleJob[] = [];
+    const indices: number[] = [];
     for (const [i, request] of requests.entries()) {
       if (results[i]) continue;
       const policy = this.#policies.get(request.policy);
       if (policy && isFrozen(policy)) {
         const batch = [...requests.keys()].filter((k) => requests[k]!.policy === request.policy);
-        const answers = await sampleFrozen(policy, batch.map((k) => requests[k]!), {
-          onTokens: (k, ...fresh) => hooks.onTokens?.(batch[k]!, ...fresh),
-          cancelled: (k) => hooks.cancelled?.(batch[k]!) ?? false,
-        });
+        const answers = await sampleFrozen(
+          policy,
+          batch.map((k) => requests[k]!),
+          renumbered(hooks, batch),
+        );
         answers.forEach((answer, k) => results[batch[k]!] = answer);
         continue;
       }
       try {
-        if (hooks.cancelled?.(i)) throw new CollmError("unavailable", "Cannot sample: cancelled");
-        const result = await this.sample(request);
-        result.completions.forEach((c, row) => hooks.onTokens?.(i, row, c.tokens, c.logprobs));
-        results[i] = result;
+        const policy = this.#learning(request.policy, "sample");
+        checkSample(policy, request);
+        jobs.push({ policy, request });
+        indices.push(i);
       } catch (cause) {
         if (!(cause instanceof CollmError)) throw cause;
         results[i] = cause;
       }
     }
+    const answers = await this.#sampler.run(jobs, renumbered(hooks, indices));
+    answers.forEach((answer, k) => results[indices[k]!] = answer);
     return results;
   }
 
@@ -198,12 +195,12 @@ export class Kernel implements GpuNode {
   async unload(name: string): Promise<void> {
     this.#get(name);
     await this.#drop(name);
-    this.#forgetBases();
+    await this.#forget();
   }
 
   async close(): Promise<void> {
     for (const name of [...this.#policies.keys()]) await this.#drop(name);
-    this.#forgetBases();
+    await this.#forget();
     await this.#library.device.close();
   }
 
@@ -215,8 +212,8 @@ export class Kernel implements GpuNode {
     else disposePolicy(policy);
   }
 
-  /** A base lives as long as a policy stands on it. */
-  #forgetBases(): void {
+  /** A base lives as long as a policy stands on it, and so does what sampling keeps of both. */
+  async #forget(): Promise<void> {
     const policies = [...this.#policies.values()];
     const used = new Set(policies.map((policy) => isFrozen(policy) ? null : policy.base));
     for (const [source, base] of this.#bases) {
@@ -224,6 +221,7 @@ export class Kernel implements GpuNode {
       dispose(base.parameters.values());
       this.#bases.delete(source);
     }
+    await this.#sampler.keepOnly(policies.flatMap((p) => isFrozen(p) ? [] : [p]));
   }
 
   #get(name: string): Policy | FrozenPolicy {
@@ -242,6 +240,19 @@ export class Kernel implements GpuNode {
       `Cannot ${deed} policy '${name}': it is frozen, ${policy.info.why_frozen}`,
     );
   }
+}
+
+/** The hooks of some of the requests, which count from 0 there. */
+const renumbered = (hooks: SampleHooks, indices: readonly number[]): SampleHooks => ({
+  ...hooks.onTokens && { onTokens: (k, ...fresh) => hooks.onTokens!(indices[k]!, ...fresh) },
+  cancelled: (k) => hooks.cancelled?.(indices[k]!) ?? false,
+});
+
+function checkSample(policy: Policy, request: SampleRequest): void {
+  const limits = limitsOf(policy);
+  checkPrompts(limits, request);
+  const longest = Math.max(0, ...request.prompts.map((prompt) => prompt.length));
+  checkLength(limits, "sample", promptBucket(longest) + request.max_tokens);
 }
 
 const isFrozen = (policy: Policy | FrozenPolicy): policy is FrozenPolicy => "model" in policy;

@@ -4,21 +4,41 @@
  * (blocks of 64, then within one block) avoid a vocabulary-squared triangle.
  */
 import type { Graph } from "../graph/graph.ts";
-import { cast, compare, mul, sub, where } from "../graph/ops/elementwise.ts";
+import { add, cast, compare, mul, sub, where } from "../graph/ops/elementwise.ts";
 import { matmul } from "../graph/ops/linear.ts";
-import { reduceSum, reshape } from "../graph/ops/shape.ts";
+import { reduceSum, reshape, slice } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 
 const BLOCK = 64;
 /** Largest uniform handed in, and the factor that keeps a draw inside its block. */
 export const UNIFORM_STEPS = 2 ** 23;
 
+/** Settings of each row, [rows, 1]. */
 export interface DrawControls {
-  /** 1/temperature, float32 [] (1 when greedy: logprobs are then those of temperature 1). */
+  /** 1/temperature (1 when greedy: logprobs are then those of temperature 1). */
   inverseTemperature: Tensor;
-  /** bool []: take the most likely token. */
+  /** bool: take the most likely token. */
   greedy: Tensor;
+  /** Some rows draw from their most likely tokens only. */
+  truncation: {
+    /** int32: number of tokens; the vocabulary's size is all. */
+    topK: Tensor;
+    /** Share of their probability that is kept; above 1 is all. */
+    topP: Tensor;
+  } | null;
 }
+
+/** Declares the controls as graph inputs. */
+export const drawControls = (g: Graph, truncated: boolean): DrawControls => ({
+  inverseTemperature: g.input("inverse_temperature", "float32", ["batch", 1]),
+  greedy: g.input("greedy", "bool", ["batch", 1]),
+  truncation: truncated
+    ? {
+      topK: g.input("top_k", "int32", ["batch", 1]),
+      topP: g.input("top_p", "float32", ["batch", 1]),
+    }
+    : null,
+});
 
 /** Upper-triangular ones [n, n]: x·U is the running sum of x. */
 function triangle(g: Graph, n: number): Tensor {
@@ -58,12 +78,11 @@ export function drawToken(
     logits.shape,
     { axis: -1 },
   );
-  const p = g.emit1("Exp", [logp], logits.shape);
-  const spare = blocks * BLOCK - vocab;
-  const padded = spare === 0
-    ? p
-    : g.emit1("Pad", [p, g.indices([0, 0, 0, spare])], [rows, blocks * BLOCK]);
-  const grid = reshape(g, padded, [rows, blocks, BLOCK]);
+  const whole = g.emit1("Exp", [logp], logits.shape);
+  const { truncation } = controls;
+  const kept = truncation && mostLikely(g, whole, truncation, tables);
+  const p = kept ? mul(g, whole, kept.mask) : whole;
+  const grid = inBlocks(g, p);
 
   // Level 1: the first block whose running sum exceeds u·total.
   const sums = matmul(g, reduceSum(g, grid, [2]), tables.across);
@@ -90,8 +109,71 @@ export function drawToken(
     "int32",
   );
   const token = where(g, controls.greedy, best, drawn);
-  return { token, logprob: g.emit1("GatherElements", [logp, token], [rows, 1], { axis: 1 }) };
+  const logprob = g.emit1("GatherElements", [logp, token], [rows, 1], { axis: 1 });
+  return { token, logprob: kept ? sub(g, logprob, kept.logMass) : logprob };
 }
+
+/** p [rows, vocab] → [rows, blocks, 64], the last block filled up with zeros. */
+function inBlocks(g: Graph, p: Tensor): Tensor {
+  const [rows, vocab] = p.shape as [Dim, number];
+  const blocks = Math.ceil(vocab / BLOCK);
+  const spare = blocks * BLOCK - vocab;
+  const padded = spare === 0
+    ? p
+    : g.emit1("Pad", [p, g.indices([0, 0, 0, spare])], [rows, blocks * BLOCK]);
+  return reshape(g, padded, [rows, blocks, BLOCK]);
+}
+
+/**
+ * The tokens that a row may draw: of its `topK` most likely ones the smallest set that holds the
+ * share `topP` of their probability, at least one. Of equal probabilities the first tokens stay.
+ * `mask` [rows, vocab] is 1 for them and 0 elsewhere; `logMass` [rows, 1] is the logarithm of
+ * their probability, exactly 0 where all are kept.
+ */
+function mostLikely(
+  g: Graph,
+  p: Tensor,
+  { topK, topP }: NonNullable<DrawControls["truncation"]>,
+  tables: DrawTables,
+): { mask: Tensor; logMass: Tensor } {
+  const [rows, vocab] = p.shape as [Dim, number];
+  const [sorted, order] = g.emit(
+    "TopK",
+    [p, g.indices([vocab])],
+    [{ dtype: "float32", shape: p.shape }, { dtype: "int64", shape: p.shape }],
+    { axis: 1, largest: 1, sorted: 1 },
+  ) as [Tensor, Tensor];
+  const ranks = g.constant(Int32Array.from({ length: vocab }, (_, i) => i), [1, vocab]);
+  const among = cast(g, compare(g, "Less", ranks, topK), "float32");
+  const candidates = mul(g, sorted, among);
+  // Running sums before each rank, in two levels as below.
+  const grid = inBlocks(g, candidates);
+  const sums = reduceSum(g, grid, [2]);
+  const before = g.emit1("Unsqueeze", [
+    sub(g, matmul(g, sums, tables.across), sums),
+    g.indices([2]),
+  ], [rows, grid.shape[1]!, 1]);
+  const within = sub(g, matmul(g, grid, tables.within), grid);
+  const running = slice(
+    g,
+    reshape(g, add(g, before, within), [rows, Number(grid.shape[1]) * BLOCK]),
+    1,
+    0,
+    vocab,
+  );
+  const reach = mul(g, topP, reduceSum(g, candidates, [1], true));
+  // The first one always stays, whatever rounding has left of the sum before it.
+  const inReach = compare(g, "Or", compare(g, "Less", running, reach), isFirst(g, vocab));
+  const stays = mul(g, among, cast(g, inReach, "float32"));
+  const mask = g.emit1("ScatterElements", [stays, order, stays], p.shape, { axis: 1 });
+  const mass = reduceSum(g, mul(g, p, mask), [1], true);
+  const all = compare(g, "Equal", reduceSum(g, stays, [1], true), g.scalar(vocab));
+  const logMass = where(g, all, g.scalar(0), g.emit1("Log", [mass], [rows, 1]));
+  return { mask, logMass };
+}
+
+const isFirst = (g: Graph, vocab: number): Tensor =>
+  g.constant(Uint8Array.from({ length: vocab }, (_, i) => i === 0 ? 1 : 0), [1, vocab]);
 
 /** Number of entries of each row that are ≤ the row's aim, int32 [rows, 1]. */
 function countUpTo(g: Graph, running: Tensor, aim: Tensor): Tensor {

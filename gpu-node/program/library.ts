@@ -5,8 +5,11 @@
 import type { Device, Program } from "../device.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { ModelSpec } from "../model/spec.ts";
+import type { LoraTarget } from "../verbs.ts";
+import { joinGraph, rowsGraph } from "./cache.ts";
+import { type DecodeForm, decodeGraph } from "./decode.ts";
 import { scoreGraph, valueGraph } from "./forward.ts";
-import { sampleGraph, weightsAsInputs } from "./sample.ts";
+import { prefillGraph } from "./prefill.ts";
 import {
   applyGraph,
   gradientName,
@@ -15,6 +18,7 @@ import {
   updateGraph,
   type UpdateMode,
 } from "./update.ts";
+import { weightsAsInputs, type WeightSource } from "./weights.ts";
 
 export interface UpdateProgram {
   program: Program;
@@ -46,12 +50,11 @@ export class ProgramLibrary {
     return made;
   }
 
-  /** `wide`: the vocabulary in pieces, for runs with very many logits. */
-  score(spec: ModelSpec, wide: boolean): Promise<Program> {
+  score(spec: ModelSpec): Promise<Program> {
     return this.#once(
-      `score.${wide}`,
+      "score",
       spec,
-      () => this.device.compile(scoreGraph(spec, positionsOf(spec.config), wide)),
+      () => this.device.compile(scoreGraph(spec, positionsOf(spec.config))),
     );
   }
 
@@ -63,15 +66,50 @@ export class ProgramLibrary {
     );
   }
 
-  sample(spec: ModelSpec): Promise<Program> {
+  prefill(spec: ModelSpec, targets: readonly LoraTarget[]): Promise<Program> {
+    const source = weightsAsInputs(spec.shapes);
     return this.#once(
-      "sample",
+      `prefill.${targets.join()}`,
       spec,
       () =>
-        this.device.compile(
-          sampleGraph(spec, weightsAsInputs(spec.shapes), positionsOf(spec.config)),
-          { spins: true },
-        ),
+        this.device.compile(prefillGraph(spec, source, positionsOf(spec.config), targets), {
+          spins: true,
+          keep: () => true,
+        }),
+    );
+  }
+
+  decode(spec: ModelSpec, form: DecodeForm): Promise<Program> {
+    return this.#once(
+      `decode.${JSON.stringify(form)}`,
+      spec,
+      () => this.compileDecode(spec, form, weightsAsInputs(spec.shapes)),
+    );
+  }
+
+  /** Decoding with the weights from elsewhere; whoever asks for it keeps and releases it. */
+  compileDecode(spec: ModelSpec, form: DecodeForm, source: WeightSource): Promise<Program> {
+    return this.device.compile(decodeGraph(spec, source, positionsOf(spec.config), form), {
+      spins: true,
+      keep: (output) => output.includes("_after"),
+    });
+  }
+
+  /** Chosen rows of the caches of `pieces` runs. */
+  rows(spec: ModelSpec, pieces: number): Promise<Program> {
+    return this.#once(
+      `rows.${pieces}`,
+      spec,
+      () => this.device.compile(rowsGraph(spec.config, pieces), { keep: () => true }),
+    );
+  }
+
+  /** One cache behind another. */
+  join(spec: ModelSpec): Promise<Program> {
+    return this.#once(
+      "join",
+      spec,
+      () => this.device.compile(joinGraph(spec.config), { keep: () => true }),
     );
   }
 

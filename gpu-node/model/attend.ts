@@ -1,0 +1,81 @@
+/**
+ * Attention of new queries on cached keys and values, grouped heads included: on one piece of
+ * cache, or on one that is only read and one that grows behind it.
+ */
+import type { Graph } from "../graph/graph.ts";
+import { add } from "../graph/ops/elementwise.ts";
+import { matmul } from "../graph/ops/linear.ts";
+import { softmax } from "../graph/ops/nn.ts";
+import { concat, dimension, reshape, swapLast } from "../graph/ops/shape.ts";
+import type { Dim, Tensor } from "../graph/tensor.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Keys and values of one layer, each [batch, kvHeads, length, headDim]. */
+export interface LayerCache {
+  key: Tensor;
+  value: Tensor;
+}
+
+/**
+ * q [batch, heads, time, d] on keys and values of length `total`, bias [batch, 1, time, total].
+ * One query per row: the heads of a group become query rows of one product, so keys are read once
+ * per group.
+ */
+export function attend(
+  g: Graph,
+  { heads, kvHeads, headDim }: ModelConfig,
+  q: Tensor,
+  { key, value }: LayerCache,
+  bias: Tensor,
+): Tensor {
+  const [batch, , time] = q.shape as [Dim, Dim, Dim, Dim];
+  const total = key.shape[2]!;
+  const group = heads / kvHeads;
+  const direct = (queries: Tensor, k: Tensor, v: Tensor, b: Tensor) =>
+    matmul(g, softmax(g, add(g, matmul(g, queries, swapLast(g, k)), b)), v);
+  if (group === 1) return direct(q, key, value, bias);
+  if (time === 1) {
+    const folded = direct(reshape(g, q, [batch, kvHeads, group, headDim]), key, value, bias);
+    return reshape(g, folded, [batch, heads, 1, headDim]);
+  }
+  const widen = (x: Tensor) => reshape(g, x, [batch, kvHeads, 1, total, headDim]);
+  const wideBias = g.emit1("Unsqueeze", [bias, g.indices([1])], [
+    bias.shape[0]!,
+    1,
+    ...bias.shape.slice(1),
+  ]);
+  const queries = reshape(g, q, [batch, kvHeads, group, time, headDim]);
+  const o = direct(queries, widen(key), widen(value), wideBias);
+  return reshape(g, o, [batch, heads, time, headDim]);
+}
+
+/**
+ * One query per row, q [batch, heads, 1, d], on the keys of two pieces, of which the first is
+ * masked by `bias` [batch, 1, 1, length].
+ */
+export function attendBehind(
+  g: Graph,
+  { heads, kvHeads, headDim }: ModelConfig,
+  q: Tensor,
+  behind: LayerCache,
+  own: LayerCache,
+  bias: Tensor,
+): Tensor {
+  const batch = q.shape[0]!;
+  const queries = reshape(g, q, [batch, kvHeads, heads / kvHeads, headDim]);
+  const pieces = [behind, own];
+  const scores = pieces.map(({ key }) => matmul(g, queries, swapLast(g, key)));
+  scores[0] = add(g, scores[0]!, bias);
+  const all = softmax(g, concat(g, scores, 3, "all"));
+  const lengths = pieces.map(({ key }) =>
+    g.emit1("Unsqueeze", [dimension(g, key, 2), g.indices([0])], [1])
+  );
+  const weights = g.emit(
+    "Split",
+    [all, concat(g, lengths, 0)],
+    scores.map(({ dtype, shape }) => ({ dtype, shape })),
+    { axis: 3 },
+  );
+  const [first, second] = pieces.map(({ value }, i) => matmul(g, weights[i]!, value));
+  return reshape(g, add(g, first!, second!), [batch, heads, 1, headDim]);
+}

@@ -1,0 +1,167 @@
+/**
+ * What decoding goes on from: the last hidden states, the cache that is only read and the one that
+ * grows. Made by the prefill of a batch's different prompts; moved by programs that copy.
+ */
+import type { OnnxTensor } from "../../deps.ts";
+import { type Device, dispose } from "../device.ts";
+import type { ModelConfig } from "../model/config.ts";
+import type { ModelSpec } from "../model/spec.ts";
+import { weightsOf } from "../policy.ts";
+import { leftPadded, promptBucket } from "../program/batch.ts";
+import { cacheNames } from "../program/cache.ts";
+import type { ProgramLibrary } from "../program/library.ts";
+import { maskOf, type SideBySide } from "./adapters.ts";
+import type { Row } from "./rows.ts";
+import { bareSpec } from "./spec.ts";
+
+/** Heads smaller than this are read in one piece: a second product costs more than copying. */
+const SMALL_HEAD = 16;
+/** Whether decoding reads a cache behind the growing one. */
+export const readsBehind = ({ headDim }: ModelConfig): boolean => headDim >= SMALL_HEAD;
+
+/**
+ * Small products run on one thread, large ones on several, and the split changes the order of
+ * sums: below this many rows the last bits of a row would depend on how many others there are.
+ */
+const LEAST_ROWS = 16;
+/** The same for the tokens of a prefill run. */
+const LEAST_TOKENS = 128;
+/** Padded tokens of one prefill run. */
+const PROMPT_TOKENS = 8192;
+/** Numbers in the attention scores of one prefill run (256 MiB of float32). */
+const MOST_SCORES = 2 ** 26;
+
+type Tensors = Record<string, OnnxTensor>;
+
+export interface State {
+  rows: Row[];
+  /** Rows of the tensors: those above, then copies of the first until they are enough. */
+  count: number;
+  hidden: OnnxTensor;
+  /** `past.*`, only read; none where the model does not read behind. */
+  past: Tensors;
+  /** `grown.*` */
+  grown: Tensors;
+}
+
+export const freeState = ({ hidden, past, grown }: State): void =>
+  dispose([hidden, ...Object.values(past), ...Object.values(grown)]);
+
+const specOf = ({ rows }: State): ModelSpec => bareSpec(rows[0]!.policy.spec);
+
+/** The same tensors under the names of another cache. */
+const renamed = (tensors: Tensors, from: string, to: string, config: ModelConfig): Tensors => {
+  const names = cacheNames(to, config);
+  return Object.fromEntries(cacheNames(from, config).map((name, i) => [names[i]!, tensors[name]!]));
+};
+
+/** Runs the rows' prompts, equal ones of one policy once. All are of one padded length. */
+export async function prefill(
+  library: ProgramLibrary,
+  rows: Row[],
+  adapters: SideBySide | null,
+): Promise<State> {
+  const { policy } = rows[0]!;
+  const spec = bareSpec(policy.spec);
+  const width = promptBucket(rows[0]!.prompt.length);
+  const program = await library.prefill(spec, adapters?.targets ?? []);
+  const prompts = new Map<string, { first: Row; index: number }>();
+  const from = rows.map((row) => {
+    const key = `${row.policy.name}:${row.prompt.join()}`;
+    const prompt = prompts.get(key) ?? { first: row, index: prompts.size };
+    prompts.set(key, prompt);
+    return prompt.index;
+  });
+  const unique = [...prompts.values()].map(({ first }) => first);
+  const scores = spec.config.heads * width * width;
+  const size = Math.max(1, Math.floor(Math.min(PROMPT_TOKENS / width, MOST_SCORES / scores)));
+  const runs: Tensors[] = [];
+  for (let start = 0; start < unique.length; start += size) {
+    const piece = filled(unique.slice(start, start + size), Math.ceil(LEAST_TOKENS / width));
+    runs.push(
+      await program.run({
+        ...weightsOf(policy),
+        ...adapters?.feeds,
+        ...adapters && { mask: maskOf(adapters, piece.map((row) => row.policy)) },
+        ...leftPadded(piece.map((row) => row.prompt), width),
+      }),
+    );
+  }
+  const { hidden, ...past } = await chooseRows(library, spec, runs, from);
+  const state = { rows, count: hidden!.dims[0]!, hidden: hidden!, past, grown: {} };
+  return readsBehind(spec.config)
+    ? { ...state, grown: emptyCache(library.device, spec.config, state.count) }
+    : { ...state, past: {}, grown: renamed(past, "past", "grown", spec.config) };
+}
+
+/** The list, its first element repeated until there are `least`. */
+const filled = <T>(list: readonly T[], least: number): T[] => [
+  ...list,
+  ...Array<T>(Math.max(0, least - list.length)).fill(list[0]!),
+];
+
+function emptyCache(device: Device, config: ModelConfig, rows: number): Tensors {
+  const none = () =>
+    device.tensor({ data: new Float32Array(0), dims: [rows, config.kvHeads, 0, config.headDim] });
+  return Object.fromEntries(cacheNames("grown", config).map((name) => [name, none()]));
+}
+
+/** `hidden` and `past.*` of the chosen rows of some runs, repeated until they are enough. */
+async function chooseRows(
+  library: ProgramLibrary,
+  spec: ModelSpec,
+  runs: readonly Tensors[],
+  from: readonly number[],
+): Promise<Tensors> {
+  const rows = Int32Array.from(filled(from, LEAST_ROWS));
+  const [first] = runs;
+  if (
+    runs.length === 1 && rows.length === first!["hidden"]!.dims[0] && rows.every((r, i) => r === i)
+  ) {
+    return first!;
+  }
+  const program = await library.rows(spec, runs.length);
+  const feeds = runs.flatMap((run, i) => [
+    [`hidden.${i}`, run["hidden"]!] as const,
+    ...Object.entries(renamed(run, "past", `past.${i}`, spec.config)),
+  ]);
+  const chosen = await program.run({
+    ...Object.fromEntries(feeds),
+    rows: { data: rows, dims: [rows.length] },
+  });
+  for (const run of runs) dispose(Object.values(run));
+  return chosen;
+}
+
+/** Puts the grown cache behind, where it costs nothing to go on. */
+export async function putBehind(library: ProgramLibrary, state: State): Promise<State> {
+  const spec = specOf(state);
+  const { config } = spec;
+  const program = await library.join(spec);
+  const joined = await program.run({ ...state.past, ...state.grown });
+  dispose([...Object.values(state.past), ...Object.values(state.grown)]);
+  return {
+    ...state,
+    past: renamed(joined, "joined", "past", config),
+    grown: emptyCache(library.device, config, state.count),
+  };
+}
+
+/**
+ * Lets finished rows go, once they are half of the batch. Of a model that reads behind, the grown
+ * cache must be empty.
+ */
+export async function withoutFinished(library: ProgramLibrary, state: State): Promise<State> {
+  const spec = specOf(state);
+  const { config } = spec;
+  const going = state.rows.flatMap(({ finish }, i) => finish ? [] : [i]);
+  if (2 * Math.max(LEAST_ROWS, going.length) > state.count) return state;
+  const behind = readsBehind(config);
+  const cache = behind ? state.past : renamed(state.grown, "grown", "past", config);
+  const chosen = await chooseRows(library, spec, [{ hidden: state.hidden, ...cache }], going);
+  const { hidden, ...past } = chosen;
+  const rest = { rows: going.map((i) => state.rows[i]!), count: hidden!.dims[0]!, hidden: hidden! };
+  return behind
+    ? { ...rest, past, grown: emptyCache(library.device, config, rest.count) }
+    : { ...rest, past: {}, grown: renamed(past, "past", "grown", config) };
+}
