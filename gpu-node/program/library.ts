@@ -50,11 +50,12 @@ export class ProgramLibrary {
     return made;
   }
 
-  score(spec: ModelSpec): Promise<Program> {
+  /** `wide`: the vocabulary in pieces, for runs with very many logits. */
+  score(spec: ModelSpec, wide: boolean): Promise<Program> {
     return this.#once(
-      "score",
+      `score.${wide}`,
       spec,
-      () => this.device.compile(scoreGraph(spec, positionsOf(spec.config))),
+      () => this.device.compile(scoreGraph(spec, positionsOf(spec.config), wide)),
     );
   }
 
