@@ -5,6 +5,7 @@
 import { listen, type Listening, requireGuard } from "../shared/wire/listen.ts";
 import { port, runCommand } from "../shared/flags.ts";
 import { createEnvironment, environmentIds } from "../shared/environments/registry.ts";
+import { namedSource, useDataSet } from "../shared/environments/data/load.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
 import { createEpisodes, type Episodes } from "../shared/store/episodes.ts";
 import { loadCommander } from "../deps.ts";
@@ -23,6 +24,7 @@ interface Flags {
   db: string;
   gpu?: string;
   checkpoints?: string;
+  data: string[];
 }
 
 async function readFlags(args: string[]): Promise<Flags> {
@@ -38,6 +40,12 @@ async function readFlags(args: string[]): Promise<Flags> {
     )
     .option("--gpu <url>", "GPU node that plays hosted evaluations (default: this process)")
     .option("--checkpoints <dir>", "evaluate only checkpoints under this folder")
+    .option(
+      "--data <source>",
+      "data set for requests to choose by name: [NAME=]FILE, folder or hf:owner/name; repeatable",
+      (text: string, all: string[]) => [...all, text],
+      [] as string[],
+    )
     .addHelpText(
       "after",
       "\nEnvironment: COLLM_TOKEN bearer token (needed beyond this machine), COLLM_SECRET key of " +
@@ -54,6 +62,7 @@ export async function main(args: string[]): Promise<void> {
   const token = Deno.env.get("COLLM_TOKEN") || undefined;
   const { host, port } = flags;
   requireGuard({ host, port, token });
+  for (const given of flags.data) await useDataSet(...namedSource(given));
   const dbToken = Deno.env.get("COLLM_DB_TOKEN");
   const store = await openStore(flags.db, dbToken ? { auth_token: dbToken } : {});
   let listening: Listening;

@@ -10,6 +10,7 @@ import { createEnvironment } from "../shared/environments/registry.ts";
 import { CollmError, nearest, suggest } from "../shared/errors.ts";
 import { readConfigFile } from "./config_file.ts";
 import { ENVIRONMENT_DEFAULTS, type RunConfig, runConfig } from "./config_schema.ts";
+import { useDataOf } from "./data.ts";
 import { isObject, type JsonObject, merge, parseOverrides } from "./overrides.ts";
 
 export type { RunConfig } from "./config_schema.ts";
@@ -69,9 +70,10 @@ function algorithmId({ id = "collm_cc" }: JsonObject): string {
   );
 }
 
-function withEnvironment(config: RunConfig): RunConfig {
+async function withEnvironment(config: RunConfig): Promise<RunConfig> {
   const { id, split, options } = config.environment;
   const start = Object.hasOwn(ENVIRONMENT_DEFAULTS, id) ? ENVIRONMENT_DEFAULTS[id] : {};
+  await useDataOf(options);
   const environment = createEnvironment(id, { ...start, ...options });
   const splits = environment.splits().map(({ name }) => name);
   for (

@@ -20,6 +20,8 @@ const positive = z.number().positive();
 export const ENVIRONMENT_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   // One turn and short prompts: what the embedded policy was made for.
   str_build: { turns: 1, prompt_style: "compact" },
+  tldr: { prompt_style: "compact" },
+  arxiv: { prompt_style: "compact" },
 };
 
 const environment = z.strictObject({

@@ -12,6 +12,7 @@ import { runCommand, seed, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
 import { ENVIRONMENT_DEFAULTS, runConfig } from "./config_schema.ts";
+import { dataOption, useDataOf } from "./data.ts";
 import {
   blindBound,
   evaluate,
@@ -24,6 +25,8 @@ import { agentFolder, readTeam } from "./team.ts";
 export interface EvaluateRequest {
   checkpoint: string;
   environment?: string | undefined;
+  /** Name of a data set that this process knows (default: the checkpoint's). */
+  data?: string | undefined;
   split?: string | undefined;
   episodes?: number | undefined;
   seed?: number | undefined;
@@ -54,7 +57,10 @@ export async function evaluateCheckpoint(
   const defaults = runConfig.parse({});
   const team = readTeam(request.checkpoint);
   const id = request.environment ?? team?.environment ?? defaults.environment.id;
-  const options = team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id] ?? {};
+  const options = {
+    ...team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id],
+    ...request.data !== undefined && { data: request.data },
+  };
   const environment = createEnvironment(id, { ...options });
   const seed = request.seed ?? defaults.seed;
   const folders = environment.agents.map((agent) => agentFolder(request.checkpoint, team, agent));
@@ -109,10 +115,11 @@ export async function evaluateCheckpoint(
 
 async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
-  const { json, ...request } = new Command("evaluate")
+  const { json, env: environment, data: source, ...request } = new Command("evaluate")
     .description("Evaluate a checkpoint on held-out items")
     .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
     .option("--env <id>", "environment (default: the checkpoint's)")
+    .option("--data <source>", "texts to play with (default: the checkpoint's)")
     .option("--split <name>", "split (default: eval)")
     .option("--episodes <n>", "episodes", whole("--episodes", 2, 100_000))
     .option("--seed <n>", "seed of tasks and sampling", seed)
@@ -125,7 +132,12 @@ async function main(args: string[]): Promise<void> {
     .option("--json", "print one JSON object")
     .parse(args, { from: "user" })
     .opts<EvaluateRequest & { env?: string; json?: boolean }>();
-  const result = await evaluateCheckpoint({ ...request, environment: request.env });
+  const data = source === undefined ? undefined : dataOption(source);
+  const team = readTeam(request.checkpoint);
+  const played = environment ?? team?.environment;
+  const saved = team !== null && team.environment === played ? team.options : {};
+  await useDataOf(data === undefined ? saved : { data });
+  const result = await evaluateCheckpoint({ ...request, environment, data });
   if (json) return console.log(JSON.stringify(result));
   for (const [key, value] of Object.entries(result)) {
     console.log(`${key.padEnd(12)} ${typeof value === "string" ? value : JSON.stringify(value)}`);

@@ -11,6 +11,7 @@ import { callJson } from "../shared/wire/call.ts";
 import { health } from "../shared/wire/health.ts";
 import { parse } from "../shared/wire/parse.ts";
 import { describeConfig, resolveConfig, type RunConfig } from "./config.ts";
+import { dataOption } from "./data.ts";
 import type { JsonObject } from "./overrides.ts";
 import { describeResult } from "./report.ts";
 import type { Remote } from "./roles.ts";
@@ -20,6 +21,7 @@ import { RunFolder } from "./run_folder.ts";
 interface Flags {
   config?: string;
   env?: string;
+  data?: string;
   algo?: string;
   seed?: number;
   budget?: number;
@@ -40,6 +42,7 @@ async function readFlags(args: string[]): Promise<Flags> {
     .description("Train a team of agents and compare it with its base")
     .option("--config <file>", "configuration file (JSON, comments allowed)")
     .option("--env <id>", "environment (default: str_build)")
+    .option("--data <source>", "texts: a file (JSONL, parquet), a folder of them, or hf:owner/name")
     .option("--algo <id>", "algorithm: collm_cc, collm_dc or magrpo (default: collm_cc)")
     .option("--seed <n>", "seed of every random choice", seed)
     .option("--budget <n>", "joint evaluations to train for", whole("--budget", 1))
@@ -69,7 +72,10 @@ async function readFlags(args: string[]): Promise<Flags> {
 /** The configuration that the flags ask for. */
 function configOf(flags: Flags): Promise<RunConfig> {
   const nested: JsonObject = {
-    ...flags.env !== undefined && { environment: { id: flags.env } },
+    environment: {
+      ...flags.env !== undefined && { id: flags.env },
+      ...flags.data !== undefined && { options: { data: dataOption(flags.data) } },
+    },
     ...flags.algo !== undefined && { algorithm: { id: flags.algo } },
     ...flags.seed !== undefined && { seed: flags.seed },
     ...flags.budget !== undefined && { budget: { joint_evaluations: flags.budget } },
@@ -79,7 +85,7 @@ function configOf(flags: Flags): Promise<RunConfig> {
 
 /** A resumed run keeps its configuration; only where it runs may change. */
 function checkResume(flags: Flags): void {
-  const fixed = ["config", "env", "algo", "seed", "budget", "out"] as const;
+  const fixed = ["config", "env", "data", "algo", "seed", "budget", "out"] as const;
   const given = fixed.find((name) => flags[name] !== undefined) ??
     (flags.set.length ? "set" : undefined);
   if (given === undefined) return;

@@ -18,6 +18,7 @@ import { hashOf } from "../shared/store/canonical.ts";
 import { createEpisodes, type Episodes } from "../shared/store/episodes.ts";
 import { NAME } from "../shared/wire/gpu.ts";
 import type { RunConfig } from "./config.ts";
+import { useDataOf } from "./data.ts";
 import { referenceName } from "./reference.ts";
 
 /** Addresses of roles that run elsewhere. */
@@ -73,6 +74,7 @@ export async function openRoles(
   database: string,
   remote?: Remote,
 ): Promise<Roles> {
+  await useDataOf(config.environment.options);
   const environment = createEnvironment(config.environment.id, config.environment.options);
   const algorithm = createAlgorithm(config.algorithm);
   const tokenizer = await loadTokenizer(config.policy.source);

@@ -30,6 +30,9 @@ export function registerDataSet(set: DataSet): void {
   known.set(set.name, set);
 }
 
+/** Whether a data set is registered. */
+export const hasDataSet = (name: string): boolean => known.has(name);
+
 /** A registered data set. @throws CollmError `not_found` */
 export function dataSet(name: string): DataSet {
   const set = known.get(name);
