@@ -4,6 +4,7 @@
  */
 import { CollmError } from "../shared/errors.ts";
 import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
+import { positionsOf } from "./model/rope.ts";
 import type { Policy } from "./policy.ts";
 import type { SampleRequest } from "./verbs.ts";
 
@@ -19,7 +20,7 @@ export const limitsOf = (policy: Policy | Limits): Limits =>
     ? {
       name: policy.name,
       vocabSize: policy.spec.config.vocabSize,
-      maxPositions: policy.spec.config.maxPositions,
+      maxPositions: positionsOf(policy.spec.config),
     }
     : policy;
 
@@ -55,9 +56,11 @@ export function checkPrompts(limits: Limits, request: SampleRequest): void {
   const fail = (why: string) => {
     throw refuse(limits, "sample", why);
   };
-  const { prompts, seeds, max_tokens, temperature } = request;
+  const { prompts, seeds, max_tokens, temperature, top_p = 1, top_k = 0 } = request;
   if (prompts.length !== seeds.length) fail(`${prompts.length} prompts but ${seeds.length} seeds`);
-  if (max_tokens < 1) fail(`max_tokens is ${max_tokens}`);
+  if (!Number.isInteger(max_tokens) || max_tokens < 1) fail(`max_tokens is ${max_tokens}`);
+  if (!(top_p > 0 && top_p <= 1)) fail(`top_p is ${top_p}, expected a number in (0, 1]`);
+  if (!Number.isInteger(top_k) || top_k < 0) fail(`top_k is ${top_k}, expected a whole number`);
   if (!isTemperature(temperature)) fail(`temperature is ${temperature}, expected ${TEMPERATURES}`);
   for (const prompt of prompts) {
     if (prompt.length === 0) fail("a prompt has no tokens");

@@ -17,7 +17,6 @@ import { hubIdOf } from "../hub.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import type { Policy } from "../policy.ts";
 import type { SaveOptions } from "../verbs.ts";
-import { positionsOf } from "../program/library.ts";
 import { weightsAsConstants } from "../program/weights.ts";
 import { cachedDecoder, cachedWeights } from "./cached.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "./config.ts";
@@ -33,6 +32,7 @@ import {
   toPeftName,
 } from "./lora.ts";
 import { VALUE_HEAD_FILE } from "./parameters.ts";
+import { positionsOf } from "./rope.ts";
 import { sizeOf, type TensorData, writeSafetensors } from "./safetensors.ts";
 import { isAdapter, isValueHead, type ModelSpec, modelSpec } from "./spec.ts";
 

@@ -40,6 +40,13 @@ export function ropeFrequencies(
   });
 }
 
+/** Longest rotary tables that are built: 32 MB for heads of 128. */
+const MOST_POSITIONS = 32768;
+
+/** Positions that a model's programs can take; longer texts are refused. */
+export const positionsOf = ({ maxPositions }: { maxPositions: number }): number =>
+  Math.min(maxPositions, MOST_POSITIONS);
+
 const KEYS = {
   default: [],
   linear: ["factor"],

@@ -3,7 +3,7 @@
  * The key is the model's form, so two agents on copies of one model use the same sessions.
  */
 import type { Device, Program } from "../device.ts";
-import type { ModelConfig } from "../model/config.ts";
+import { positionsOf } from "../model/rope.ts";
 import type { ModelSpec } from "../model/spec.ts";
 import type { LoraTarget } from "../verbs.ts";
 import { joinGraph, rowsGraph } from "./cache.ts";
@@ -25,12 +25,6 @@ export interface UpdateProgram {
   /** Parameters that the loss reaches. */
   parameters: string[];
 }
-
-/** Longest rotary table that is built, in positions. */
-const MOST_POSITIONS = 32768;
-
-export const positionsOf = (config: ModelConfig): number =>
-  Math.min(config.maxPositions, MOST_POSITIONS);
 
 /** Outputs of a training step that the host never looks at: new state, and sums of gradients. */
 const isState = (output: string): boolean =>

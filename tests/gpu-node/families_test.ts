@@ -219,6 +219,16 @@ Deno.test("ropeFrequencies are Llama 3.1's by the published formula, in each of 
   ]);
 });
 
+Deno.test("score refuses a text longer than the rotary tables, though the model takes longer ones", async () => {
+  const folder = randomFolder({ max_position_embeddings: 131072 });
+  const node = await kernel(folder);
+  const tokens = new Array(32769).fill(1);
+  await assert.rejects(node.score("p", [{ tokens, prompt_length: 1 }]), {
+    message: "Cannot score policy 'p': 32769 tokens exceed its 32768 positions",
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("score of a scaled model differs from the unscaled one, more at later positions", async () => {
   const logprobsOf = async (rope_scaling: unknown) => {
     const folder = randomFolder({ head_dim: 16, rope_scaling });
