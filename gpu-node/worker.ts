@@ -7,7 +7,7 @@
 import { CollmError, type ErrorCode } from "../shared/errors.ts";
 import { openDevice } from "./device.ts";
 import { Kernel } from "./kernel.ts";
-import type { DeviceChoice, GpuNode, SampleRequest, SampleResult } from "./verbs.ts";
+import type { DeviceChoice, GpuNode, SampleHooks, SampleRequest, SampleResult } from "./verbs.ts";
 
 /** A verb's name; each is a method of the kernel. */
 export type Verb = Exclude<keyof GpuNode, "sample"> | "sampleTogether";
@@ -18,6 +18,8 @@ export interface WorkerRequest {
   args: unknown[];
   /** Of sampleTogether: one 32-bit word per request, not 0 when it was given up. */
   given_up?: SharedArrayBuffer;
+  /** Of sampleTogether: somebody takes tokens as they come, which makes the work's pieces small. */
+  watched?: boolean;
 }
 
 export interface WireError {
@@ -46,10 +48,11 @@ self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {
   last = last.then(() => answer(data)).then((reply) => self.postMessage(reply));
 };
 
-async function answer({ id, verb, args, given_up }: WorkerRequest): Promise<WorkerReply> {
+async function answer(request: WorkerRequest): Promise<WorkerReply> {
+  const { id, verb, args } = request;
   try {
-    if (given_up) {
-      const results = await sampleTogether(id, args[0] as SampleRequest[], given_up);
+    if (request.given_up) {
+      const results = await sampleTogether(request);
       return { id, settled: results.map(outcome) };
     }
     const method = (await kernel)[verb] as (...args: unknown[]) => Promise<unknown>;
@@ -59,13 +62,12 @@ async function answer({ id, verb, args, given_up }: WorkerRequest): Promise<Work
   }
 }
 
-async function sampleTogether(id: number, requests: SampleRequest[], given_up: SharedArrayBuffer) {
-  const flags = new Int32Array(given_up);
-  return await (await kernel).sampleTogether(requests, {
-    onTokens(request, row, tokens, logprobs) {
-      const fresh = { request, row, tokens, logprobs };
-      self.postMessage({ id, fresh } satisfies WorkerReply);
-    },
+async function sampleTogether({ id, args, given_up, watched }: WorkerRequest) {
+  const flags = new Int32Array(given_up!);
+  const onTokens: SampleHooks["onTokens"] = (request, row, tokens, logprobs) =>
+    self.postMessage({ id, fresh: { request, row, tokens, logprobs } } satisfies WorkerReply);
+  return await (await kernel).sampleTogether(args[0] as SampleRequest[], {
+    ...watched && { onTokens },
     cancelled: (request) => Atomics.load(flags, request) !== 0,
   });
 }

@@ -72,6 +72,7 @@ export function openWorkerNode(
   ): Promise<SampleResult>[] {
     const given_up = new SharedArrayBuffer(4 * requests.length);
     const flags = new Int32Array(given_up);
+    const watched = options.some((option) => option.onTokens);
     const answers = requests.map((_, i) => {
       const { promise, resolve, reject } = Promise.withResolvers<SampleResult>();
       const signal = options[i]?.signal;
@@ -103,7 +104,7 @@ export function openWorkerNode(
           answer.end();
           answer.reject(error);
         }),
-    }, { verb: "sampleTogether", args: [requests], given_up });
+    }, { verb: "sampleTogether", args: [requests], given_up, watched });
     return answers.map((answer) => answer.promise);
   }
 
