@@ -6,10 +6,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { cpuDevice, openDevice } from "../../gpu-node/device.ts";
+import { gradients } from "../../gpu-node/graph/gradient.ts";
 import { Graph } from "../../gpu-node/graph/graph.ts";
+import { cutOf, headLogprobs } from "../../gpu-node/graph/ops/head.ts";
+import { reduceSum } from "../../gpu-node/graph/ops/shape.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
-import type { DeviceName, LoadRequest, UpdateRequest } from "../../gpu-node/verbs.ts";
+import type { DeviceName, LoadRequest, SampleResult, UpdateRequest } from "../../gpu-node/verbs.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { uniforms } from "../../shared/random.ts";
 import { close, compareGradients, FAMILIES, golden, relative } from "./golden.ts";
 
 const name = (Deno.env.get("COLLM_TEST_DEVICE") ?? "webgpu") as DeviceName;
@@ -43,6 +48,11 @@ const closeRows = (expected: number[][], actual: number[][], what: string) =>
     row.forEach((x, k) => close(actual[i]![k]!, x, 1e-4, `${what} ${i},${k}`));
   });
 
+const tokensOf = (result: SampleResult | CollmError): number[] => {
+  if (result instanceof CollmError) throw result;
+  return result.completions[0]!.tokens;
+};
+
 for (const family of FAMILIES) {
   Deno.test(`score and gradients of ${family} are the CPU's`, async () => {
     const { policy, sequences, each, update } = await both(family);
@@ -73,8 +83,16 @@ Deno.test("values and gradients of the value loss are the CPU's", async () => {
   compareGradients(b.gradients!, a.gradients!, 1e-3);
 });
 
-for (const temperature of [0.9, 0]) {
-  Deno.test(`sample at temperature ${temperature} draws the CPU's tokens`, async () => {
+for (
+  const [what, settings] of Object.entries({
+    "at temperature 0.9": { temperature: 0.9 },
+    "greedily": { temperature: 0 },
+    "from the most likely tokens": { temperature: 1, top_p: 0.8, top_k: 20 },
+    // More than one chunk, so that the cache is put behind and finished rows leave.
+    "for 40 tokens": { temperature: 1, max_tokens: 40 },
+  })
+) {
+  Deno.test(`sample ${what} draws the CPU's tokens`, async () => {
     const { policy, each } = await both();
     const [expected, actual] = await each((kernel) =>
       kernel.sample({
@@ -82,8 +100,8 @@ for (const temperature of [0.9, 0]) {
         prompts: [[5, 6, 7], [8, 9, 10, 11], [3, 3]],
         seeds: [1, 2, 3],
         max_tokens: 12,
-        temperature,
         stop_tokens: [2],
+        ...settings,
       })
     );
     actual.completions.forEach(({ tokens }, i) =>
@@ -143,17 +161,20 @@ Deno.test("an adapter learns and samples as on the CPU", async () => {
     relative(b.loss, a.loss, 1e-4, `loss of step ${seq}`);
     relative(b.grad_norm, a.grad_norm, 1e-4, `norm of step ${seq}`);
   }
+  // A batch of both adapters.
+  const other = await both("llama-tiny", { lora: { rank: 2, alpha: 4, seed: 2 } });
+  await other.update({ seq: 1 });
   const [expected, actual] = await each((kernel) =>
-    kernel.sample({
+    kernel.sampleTogether([policy, other.policy].map((policy) => ({
       policy,
       prompts: [[5, 6, 7]],
       seeds: [1],
       max_tokens: 8,
       temperature: 1,
       stop_tokens: [],
-    })
+    })))
   );
-  assert.deepEqual(actual.completions[0]!.tokens, expected.completions[0]!.tokens);
+  assert.deepEqual(actual.map(tokensOf), expected.map(tokensOf));
   const scores = await each((kernel) => kernel.score(policy, sequences));
   closeRows(scores[0].logprobs, scores[1].logprobs, "logprob");
 });
@@ -179,6 +200,38 @@ Deno.test("ppo_clip with a reference gives the CPU's gradients", async () => {
     relative(b.loss, a.loss, 1e-4, `loss by ${ratio}`);
     compareGradients(b.gradients!, a.gradients!, 1e-3);
     assert.equal(b.clip_fraction, a.clip_fraction);
+  }
+});
+
+Deno.test("update with recomputed blocks gives the CPU's gradients", async () => {
+  const { update } = await both();
+  const [a, b] = await update({ recompute: true, apply: false, report: "gradients" });
+  compareGradients(b.gradients!, a.gradients!, 1e-3);
+});
+
+Deno.test("a vocabulary in pieces has the CPU's log-probabilities and gradients", async () => {
+  const [rows, width, vocab] = [5, 8, 50];
+  const g = new Graph();
+  const hidden = g.input("hidden", "float32", ["rows", width]);
+  const w = g.input("w", "float32", [vocab, width]);
+  const targets = g.input("targets", "int32", ["rows"]);
+  const y = headLogprobs(g, hidden, w, targets, { ...cutOf(vocab), count: 3, width: 17, last: 16 });
+  const [dHidden, dW] = gradients(g, reduceSum(g, y, [0]), [hidden, w]);
+  Object.entries({ y, dHidden: dHidden!, dW: dW! }).forEach(([key, t]) => g.output(key, t));
+  const random = uniforms(7);
+  const matrix = (n: number) => Float32Array.from({ length: n * width }, () => random() - 0.5);
+  const feeds = {
+    hidden: { data: matrix(rows), dims: [rows, width] },
+    w: { data: matrix(vocab), dims: [vocab, width] },
+    targets: { data: Int32Array.of(0, 16, 17, 49, 16), dims: [rows] },
+  };
+  const [a, b] = [
+    await (await cpu.compile(g)).run(feeds),
+    await (await device.compile(g)).run(feeds),
+  ];
+  for (const key of ["y", "dHidden", "dW"]) {
+    const actual = b[key]!.data as Float32Array;
+    (a[key]!.data as Float32Array).forEach((x, i) => close(actual[i]!, x, 1e-5, `${key} ${i}`));
   }
 });
 
