@@ -32,13 +32,26 @@ const LLAMA3 = {
 };
 
 const FORMS: Record<string, Record<string, unknown>> = {
-  "llama with all biases": { attention_bias: true, mlp_bias: true },
+  "llama with all biases and a key head per head": {
+    attention_bias: true,
+    mlp_bias: true,
+    num_key_value_heads: 4,
+  },
   "llama with an output layer of its own": { tie_word_embeddings: false },
   "llama with llama3 rope scaling": { rope_scaling: LLAMA3, head_dim: 16 },
   "llama with linear rope scaling": { rope_scaling: { rope_type: "linear", factor: 4 } },
   "llama with one key head": { num_key_value_heads: 1 },
-  "qwen2 with grouped heads": { ...qwen("qwen2"), tie_word_embeddings: false },
-  "qwen3 with biases": { ...qwen("qwen3"), attention_bias: true, tie_word_embeddings: false },
+  "qwen2 with grouped heads and linear rope scaling": {
+    ...qwen("qwen2"),
+    tie_word_embeddings: false,
+    rope_scaling: { rope_type: "linear", factor: 2 },
+  },
+  "qwen3 with biases and llama3 rope scaling": {
+    ...qwen("qwen3"),
+    attention_bias: true,
+    tie_word_embeddings: false,
+    rope_scaling: LLAMA3,
+  },
   "qwen3 with a key head per head": { ...qwen("qwen3"), num_key_value_heads: 4, head_dim: 12 },
 };
 

@@ -110,6 +110,11 @@ const cases: Case[] = [
   { name: "softmax", shapes: [[3, 5]], build: nn.softmax },
   { name: "rmsNorm", shapes: [[3, 8], [8]], build: (g, x, w) => nn.rmsNorm(g, x, w, 1e-5) },
   {
+    name: "rmsNorm of heads",
+    shapes: [[3, 2, 4], [4]],
+    build: (g, x, w) => nn.rmsNorm(g, x, w, 1e-5),
+  },
+  {
     name: "rotary",
     shapes: [[2, 2, 5, 4]],
     build: (g, x) => nn.rotary(g, x, g.constant(BigInt64Array.of(0n), [1]), rotaryTables(g)),
