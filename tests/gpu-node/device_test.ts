@@ -30,7 +30,7 @@ const OPEN = new URL("../../gpu-node/device.ts", import.meta.url).href;
 
 for (const name of ["webgpu", "cuda"]) {
   const required = Deno.env.get(`COLLM_REQUIRE_${name.toUpperCase()}`) === "1";
-  const open = `const d = await import("${OPEN}"); await (await d.openDevice("${name}")).close();`;
+  const open = `const d = await import('${OPEN}'); await (await d.openDevice("${name}")).close();`;
   const missing = required
     ? undefined
     : /Cannot use device .*/.exec((await deno(name, "eval", open)).text)?.[0];
