@@ -3,12 +3,14 @@
  * one piece or streamed. Token ids, seed and policy version are extra fields. What the two kinds of
  * completion look like is openai_form.ts; how they stream is openai_stream.ts.
  */
+import { z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
-import { sampleRequest } from "../../shared/wire/gpu.ts";
+import { name, sampleRequest } from "../../shared/wire/gpu.ts";
 import {
   chatRequest,
   completionRequest,
   openAiAnswer,
+  openAiModel,
   openAiModels,
 } from "../../shared/wire/openai.ts";
 import { answers, body } from "../../shared/wire/openapi.ts";
@@ -44,6 +46,15 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
     responses: answers(200, "Models", openAiModels),
   });
   app.get("/v1/models", (c) => c.json({ object: "list", data: policies.names().map(model) }));
+  registry.registerPath({
+    method: "get",
+    path: "/v1/models/{id}",
+    operationId: "getModel",
+    summary: "One loaded policy",
+    tags,
+    request: { params: z.object({ id: name }) },
+    responses: answers(200, "The model", openAiModel),
+  });
   app.get("/v1/models/:id", (c) => {
     policies.version(c.req.param("id"));
     return c.json(model(c.req.param("id")));

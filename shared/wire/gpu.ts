@@ -42,7 +42,7 @@ const isTokens = (value: unknown): value is number[] => tokens.safeParse(value).
 export const prompt = z.custom<string | number[]>(
   (value) => typeof value === "string" || isTokens(value),
   { error: "a text or a list of token ids" },
-).openapi({ anyOf: [{ type: "string" }, { type: "array", items: { type: "integer" } }] });
+).openapi({ type: ["string", "array"], items: { type: "integer" } });
 const isStopText = (value: unknown): value is string =>
   typeof value === "string" && value !== "" && value.length <= 256;
 /** A text ends a completion before it, a token id after the token. */
@@ -52,13 +52,7 @@ export const stop = z.custom<string | (string | number)[]>(
     (Array.isArray(value) && value.length <= 64 &&
       value.every((x) => isStopText(x) || isTokens([x]))),
   { error: "a text of at most 256 characters, or a list of at most 64 such texts and token ids" },
-).openapi({
-  anyOf: [{ type: "string" }, {
-    type: "array",
-    maxItems: 64,
-    items: { anyOf: [{ type: "string" }, { type: "integer" }] },
-  }],
-});
+).openapi({ type: ["string", "array"], maxItems: 64, items: { type: ["string", "integer"] } });
 
 export const sampleRequest = z.strictObject({
   policy: name,

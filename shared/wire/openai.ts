@@ -74,15 +74,14 @@ export const chatRequest = z.strictObject({
     .nullish(),
 }).refine(streamOptionsFit, unfit).openapi("ChatRequest");
 
-export const openAiModels = z.object({
-  object: z.literal("list"),
-  data: z.array(z.object({
-    id: z.string(),
-    object: z.literal("model"),
-    created: z.int(),
-    owned_by: z.string(),
-  })),
-}).openapi("Models");
+export const openAiModel = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.int(),
+  owned_by: z.string(),
+}).openapi("Model");
+export const openAiModels = z.object({ object: z.literal("list"), data: z.array(openAiModel) })
+  .openapi("Models");
 
 /** As in OpenAI's reference, with token_ids and seed in every choice. */
 export const openAiAnswer = z.looseObject({

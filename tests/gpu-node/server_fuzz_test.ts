@@ -72,7 +72,13 @@ const VALID: [string, Record<string, unknown>][] = [
     optimizer: adamw,
     apply: false,
   }],
-  ["/v1/policies", { policy: "other", source: "tiny", value_head: { seed: 1 } }],
+  ["/v1/policies", { policy: "other", source: "tiny", value_head: { seed: 1 }, device: "cpu" }],
+  ["/v1/policies", {
+    policy: "adapted",
+    source: "tiny",
+    lora: { rank: 2, alpha: 4, target_modules: ["q_proj"], seed: 1 },
+  }],
+  ["/v1/checkpoints", { policy: "tiny", form: "adapter" }],
   ["/v1/completions", { model: "tiny", prompt: tokens, max_tokens: 2, stop: "a", n: 1 }],
   ["/v1/chat/completions", { model: "tiny", messages: [{ role: "user", content: "a" }] }],
 ];

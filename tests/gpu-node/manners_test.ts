@@ -1,0 +1,262 @@
+/**
+ * Manners of the GPU server: its document, wrong methods, deadlines, a full queue, metrics, health,
+ * and an end that lets what is under way be answered.
+ */
+import assert from "node:assert/strict";
+import { openHttpNode } from "../../gpu-node/client/http.ts";
+import { openScheduler, type ScheduledNode } from "../../gpu-node/scheduler.ts";
+import { createMetrics, verbOf } from "../../gpu-node/server/metrics.ts";
+import { timeoutOf } from "../../gpu-node/server/wait.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { listen } from "../../shared/wire/listen.ts";
+import { type GatedNode, gatedNode } from "./gated_node.ts";
+import { sequences, type Served, withServer } from "./served.ts";
+
+interface Context extends Served {
+  gate: GatedNode;
+  scheduler: ScheduledNode;
+}
+
+/** A server over a queue over a gate; `requests` wait at most. */
+async function withQueue(test: (context: Context) => Promise<void>, requests = 100) {
+  const gate = await gatedNode();
+  const scheduler = openScheduler(gate, { requests });
+  await withServer((served) => test({ ...served, gate, scheduler }), { node: scheduler });
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
+};
+const score = { policy: "tiny", sequences };
+const headers = { "content-type": "application/json" };
+const post = ({ app }: Context, path: string, body: unknown, more: Record<string, string> = {}) =>
+  app.request(path, {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { ...headers, ...more },
+  });
+
+Deno.test("GET /openapi.json describes every route with the schemas that check it", () =>
+  withServer(async ({ app, call }) => {
+    const { status, body } = await call("GET", "/openapi.json");
+    assert.equal(status, 200);
+    assert.equal(body.openapi, "3.1.0");
+    const routes = app.routes.filter(({ method, path }) =>
+      method !== "ALL" && path !== "/openapi.json"
+    ).map(({ method, path }) =>
+      `${method} ${path.replace(/\{\.\+\}/, "").replace(/:(\w+)/g, "{$1}")}`
+    );
+    const described = Object.entries(body.paths as Record<string, object>).flatMap((
+      [path, methods],
+    ) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+    // Hono lists a route once per handler, and the limit of bodies as a route.
+    const real = [...new Set(routes)].filter((route) => !route.endsWith("*")).sort();
+    assert.deepEqual(described.sort(), real);
+    const update = body.components.schemas.UpdateRequest;
+    assert.deepEqual(update.required, ["policy", "seq", "loss", "batch", "optimizer"]);
+    assert.equal(update.additionalProperties, false);
+    assert.deepEqual(update.properties.loss.enum, [
+      "policy_gradient",
+      "ppo_clip",
+      "value_mse",
+      "cross_entropy",
+    ]);
+  }));
+
+Deno.test("a method that a path does not take is 405 with those it takes", () =>
+  withServer(async ({ app }) => {
+    for (
+      const [method, path, allow] of [
+        ["PUT", "/v1/sample", "POST"],
+        ["PATCH", "/v1/policies", "POST, GET"],
+        ["GET", "/v1/policies/tiny", "DELETE"],
+        ["POST", "/health", "GET"],
+        ["POST", "/v1/checkpoints/x/files/onnx/model.onnx", "GET, PUT"],
+      ] as const
+    ) {
+      const response = await app.request(path, { method });
+      assert.equal(response.status, 405, path);
+      assert.equal(response.headers.get("allow"), allow);
+      assert.equal((await response.json()).detail, `Cannot ${method} ${path}: it takes ${allow}`);
+    }
+  }));
+
+Deno.test("POST refuses a body that is not said to be JSON, and one nested too deeply", () =>
+  withServer(async ({ app, call }) => {
+    const plain = await app.request("/v1/score", { method: "POST", body: JSON.stringify(score) });
+    assert.equal(plain.status, 400);
+    assert.match((await plain.json()).detail, /content-type must be application\/json/);
+    const deep = await call("POST", "/v1/score", "[".repeat(100_000));
+    assert.match(deep.body.detail, /nested more than 64 deep$/);
+  }));
+
+Deno.test("a request past its deadline is 504 and leaves the queue", () =>
+  withQueue(async (context) => {
+    const { gate, scheduler } = context;
+    gate.shut();
+    const running = post(context, "/v1/score", score);
+    await until(() => gate.calls.includes("score tiny"));
+    const late = await post(context, "/v1/score", score, { "request-timeout": "0.02" });
+    assert.equal(late.status, 504);
+    const { code, detail } = await late.json();
+    assert.equal(code, "deadline");
+    assert.equal(detail, "Cannot answer within 0.02 s as asked");
+    assert.equal(scheduler.waiting, 0);
+    gate.open();
+    assert.equal((await running).status, 200);
+    assert.equal(
+      (await post(context, "/v1/score", score, { "request-timeout": "60" })).status,
+      200,
+    );
+    const wrong = await post(context, "/v1/score", score, { "request-timeout": "soon" });
+    assert.equal(wrong.status, 400);
+  }));
+
+Deno.test("timeoutOf reads seconds and refuses everything else", () => {
+  assert.equal(timeoutOf(undefined), null);
+  assert.equal(timeoutOf("0.5"), 0.5);
+  assert.equal(timeoutOf("86400"), 86_400);
+  for (const text of ["0", "-1", "", "1e3", "1s", "86401", "Infinity", "9".repeat(50)]) {
+    assert.throws(() => timeoutOf(text), /request-timeout is '.{0,40}', expected seconds/, text);
+  }
+});
+
+Deno.test("a full queue is 429 with Retry-After, and the client asks again by itself", () =>
+  withQueue(async (context) => {
+    const { gate, scheduler, app } = context;
+    const server = listen({ host: "127.0.0.1", port: 0, token: undefined }, app.fetch);
+    gate.shut();
+    const running = [post(context, "/v1/score", score)];
+    await until(() => gate.calls.includes("score tiny"));
+    running.push(post(context, "/v1/score", score));
+    await until(() => scheduler.waiting === 1);
+    const refused = await post(context, "/v1/score", score);
+    assert.equal(refused.status, 429);
+    assert.equal(refused.headers.get("retry-after"), "1");
+    assert.equal((await refused.json()).code, "too_many_requests");
+    await assert.rejects(
+      openHttpNode(server.url, { retries: 0 }).score("tiny", sequences),
+      (error) => error instanceof CollmError && error.code === "too_many_requests",
+    );
+    const patient = openHttpNode(server.url).score("tiny", sequences);
+    gate.open();
+    for (const one of running) assert.equal((await one).status, 200);
+    assert.equal((await patient).logprobs.length, sequences.length);
+    await server.drain();
+  }, 1));
+
+Deno.test("drain answers what is under way, refuses what comes with 503, and then ends", () =>
+  withQueue(async (context) => {
+    const { app, gate } = context;
+    gate.shut();
+    const running = post(context, "/v1/score", score);
+    await until(() => gate.calls.includes("score tiny"));
+    let drained = false;
+    const draining = app.drain().then(() => drained = true);
+    const refused = await post(context, "/v1/score", score);
+    assert.equal(refused.status, 503);
+    assert.match((await refused.json()).detail, /the server is ending$/);
+    assert.equal((await (await app.request("/health")).json()).status, "draining");
+    assert.equal(drained, false);
+    gate.open();
+    assert.equal((await running).status, 200);
+    await draining;
+  }));
+
+Deno.test("drain waits for the last byte of a stream", async () => {
+  const gate = await gatedNode();
+  const scheduler = openScheduler(gate);
+  await withServer(async (served) => {
+    const body = { model: "tiny", prompt: "a", stream: true, max_tokens: 4 };
+    const response = await post({ ...served, gate, scheduler }, "/v1/completions", body);
+    const draining = served.app.drain();
+    assert.match(await response.text(), /data: \[DONE\]\n\n$/);
+    await draining;
+  }, { node: scheduler, models: { tiny: "models/collm-tiny" } });
+});
+
+Deno.test("GET /health tells device, memory, policies and what waits", () =>
+  withQueue(async ({ call }) => {
+    const { status, body } = await call("GET", "/health");
+    assert.equal(status, 200);
+    assert.ok(body.memory_bytes > 1e6);
+    delete body.memory_bytes;
+    assert.deepEqual(body, {
+      status: "ok",
+      device: "cpu",
+      cpu_nodes: {},
+      policies: ["tiny"],
+      waiting: 0,
+    });
+  }));
+
+Deno.test("GET /metrics counts requests by verb and status, whatever paths are asked for", () =>
+  withQueue(async (context) => {
+    const { call, app } = context;
+    await call("POST", "/v1/score", score);
+    await call("POST", "/v1/score", { policy: "no", sequences });
+    for (let i = 0; i < 20; i++) await call("GET", `/v1/x${i}`);
+    for (let i = 0; i < 20; i++) await call("DELETE", `/v1/policies/x${i}`);
+    const response = await app.request("/metrics");
+    assert.match(response.headers.get("content-type")!, /^text\/plain/);
+    const text = await response.text();
+    for (
+      const line of [
+        'collm_requests_total{verb="score",status="200"} 1',
+        'collm_requests_total{verb="score",status="404"} 1',
+        'collm_requests_total{verb="other",status="404"} 20',
+        'collm_requests_total{verb="policies",status="404"} 20',
+        'collm_request_seconds_count{verb="score"} 2',
+        "collm_queue_depth 0",
+        "collm_policies 1",
+      ]
+    ) assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+    assert.match(text, /process_resident_memory_bytes \d{6,}/);
+  }));
+
+Deno.test("createMetrics counts batches, tokens, mismatch and restarts", async () => {
+  const metrics = await createMetrics({ waiting: () => 3, policies: () => 2 });
+  metrics.call({ verb: "sample", requests: 5, rows: 9, waited: [0.002, 0.02], seconds: 0.5 });
+  metrics.call({ verb: "update", requests: 1, rows: 1, waited: [0], seconds: 2 });
+  const completion = { tokens: [1, 2, 3], logprobs: [0, 0, 0], finish_reason: "stop" as const };
+  metrics.sampled({ completions: [completion, completion] });
+  metrics.updated({
+    loss: 1,
+    grad_norm: 1,
+    tokens: 7,
+    policy_version: "1",
+    logprob_mismatch: 5e-4,
+  });
+  metrics.restarted();
+  const text = await metrics.text();
+  for (
+    const line of [
+      'collm_batch_requests_bucket{le="4"} 0',
+      'collm_batch_requests_bucket{le="8"} 1',
+      "collm_batch_rows_sum 9",
+      "collm_queue_seconds_count 3",
+      'collm_device_seconds_sum{verb="update"} 2',
+      'collm_tokens_total{kind="sampled"} 6',
+      'collm_tokens_total{kind="trained"} 7',
+      'collm_logprob_mismatch_bucket{le="0.001"} 1',
+      'collm_logprob_mismatch_bucket{le="0.0001"} 0',
+      "collm_worker_restarts_total 1",
+      "collm_queue_depth 3",
+    ]
+  ) assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+});
+
+Deno.test("verbOf knows few names", () => {
+  assert.equal(verbOf("/v1/sample"), "sample");
+  assert.equal(verbOf("/v1/chat/completions"), "chat");
+  assert.equal(verbOf("/v1/policies/x"), "policies");
+  assert.equal(verbOf("/health"), "health");
+  assert.equal(verbOf("/v1/samples"), "other");
+  assert.equal(verbOf("/v1/sample?x"), "other");
+});
+
+Deno.test("GET /metrics needs the token", () =>
+  withServer(async ({ app }) => {
+    assert.equal((await app.request("/metrics")).status, 401);
+    assert.equal((await app.request("/health")).status, 200);
+  }, { token: "secret" }));
