@@ -11,7 +11,7 @@ import { weightsAsConstants } from "../program/weights.ts";
 import { bareSpec } from "./spec.ts";
 
 /** Numbers of weights between which packing pays: below, the graph itself is what costs. */
-const [FEWEST, MOST] = [1 << 20, 125_000_000];
+const [FEWEST, MOST] = [1 << 22, 125_000_000];
 
 type Owner = Base | Policy;
 
