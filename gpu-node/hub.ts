@@ -69,7 +69,7 @@ export async function modelFolder(
   if (existsSync(source) || !isHubId(source)) return source;
   const hub = await openHub(source, progress);
   const { folder } = hub;
-  const isModel = await hub.find(CONFIG);
+  const isModel = !isAdapterFolder(folder) && await hub.find(CONFIG);
   if (!isModel && !await hub.find(ADAPTER_CONFIG)) {
     throw hub.refuse(CONFIG, "there is no such model, and no such folder here");
   }
@@ -89,11 +89,31 @@ export async function modelFolder(
   return folder;
 }
 
+/**
+ * The folder with the tokenizer of a source: itself where it exists or can be no hub id, else the
+ * cached copy of the hub's files, without weights.
+ */
+export async function tokenizerFolder(source: string): Promise<string> {
+  if (existsSync(source) || !isHubId(source)) return source;
+  const hub = await openHub(source);
+  await fetchOptional(hub);
+  return hub.folder;
+}
+
 /** The optional files first: where the weights are, they have been asked for. */
 async function fetchAll(hub: Hub, files: readonly string[]): Promise<void> {
   const missing = files.filter((file) => !existsSync(join(hub.folder, file)));
-  if (missing.length > 0) { for (const file of OPTIONAL_FILES) await hub.find(file); }
+  if (missing.length > 0) await fetchOptional(hub);
   for (const file of missing) await hub.require(file);
+}
+
+/** Asks once for what a model may lack, and leaves a note of that: later loads need no network. */
+async function fetchOptional(hub: Hub): Promise<void> {
+  const note = join(hub.folder, ".optional-files-asked");
+  if (existsSync(note)) return;
+  const found: string[] = [];
+  for (const file of OPTIONAL_FILES) if (await hub.find(file)) found.push(file);
+  if (found.length > 0) await Deno.writeTextFile(note, "");
 }
 
 /** Names of the safetensors, one file or its shards; null when the model has none. */

@@ -1,11 +1,12 @@
 /**
- * Text to token ids and back, around the tokenizer of Transformers.js, from a local folder.
- * Only tokenizer files are read: no weights, no inference session, no network.
+ * Text to token ids and back, around the tokenizer of Transformers.js, from a folder or a hub id.
+ * Only tokenizer files are read: no weights, no inference session.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { loadTransformers } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
+import { transformersLibrary } from "../frozen/library.ts";
+import { tokenizerFolder } from "../hub.ts";
 import { readJsonObject } from "./files.ts";
 
 export interface ChatMessage {
@@ -32,16 +33,19 @@ export interface Tokenizer {
   readonly vocabSize: number;
 }
 
-/** Loads the tokenizer in `folder`; throws CollmError when a file is missing or malformed. */
+/**
+ * Loads the tokenizer in `folder`, or that of a hub id; throws CollmError when a file is missing
+ * or malformed.
+ */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   // Absolute, because a relative path could also be the name of a model on the hub.
-  const path = resolve(folder);
+  const path = resolve(await tokenizerFolder(folder));
   // Read here first: the library reports a missing file late, and remembers that it was missing.
   readJsonObject(join(path, "tokenizer.json"));
   readJsonObject(join(path, "tokenizer_config.json"));
   const generation = join(path, "generation_config.json");
   const listed = existsSync(generation) ? readJsonObject(generation).eos_token_id ?? [] : [];
-  const { AutoTokenizer } = await loadTransformers();
+  const { AutoTokenizer } = await transformersLibrary();
   let inner: Awaited<ReturnType<typeof AutoTokenizer.from_pretrained>>;
   try {
     inner = await AutoTokenizer.from_pretrained(path, { local_files_only: true });

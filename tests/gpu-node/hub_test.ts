@@ -7,6 +7,7 @@ import { transformersLibrary } from "../../gpu-node/frozen/library.ts";
 import { hubIdOf, modelFolder } from "../../gpu-node/hub.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
+import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
 import { writeSafetensors } from "../../gpu-node/model/safetensors.ts";
 import { golden } from "./golden.ts";
 
@@ -89,6 +90,17 @@ Deno.test("modelFolder fetches a checkpoint once, and needs no hub afterwards", 
     assert.ok(tokenizer.encode("stone").length > 0);
   }));
 
+Deno.test("loadTokenizer takes a hub id, fetches no weights, and needs no hub afterwards", () =>
+  withHub(async (hub) => {
+    publish(hub, "org/tiny", TINY);
+    const ids = (await loadTokenizer("org/tiny")).encode("stone");
+    assert.deepEqual(ids, (await loadTokenizer(TINY)).encode("stone"));
+    assert.ok(hub.asked.every((name) => !/safetensors|onnx/.test(name)), hub.asked.join());
+    await hub.close();
+    assert.deepEqual((await loadTokenizer("org/tiny")).encode("stone"), ids);
+    await assert.rejects(loadTokenizer("org/other"), { code: "unavailable" });
+  }));
+
 Deno.test("modelFolder finds what Transformers.js has fetched", () =>
   withHub(async (hub) => {
     publish(hub, "org/tiny", TINY);
@@ -151,6 +163,8 @@ Deno.test("load fetches an adapter of the hub with the base that it names, and s
     await node.save("p", saved);
     const again = JSON.parse(Deno.readTextFileSync(join(saved, "adapter_config.json")));
     assert.equal(again.base_model_name_or_path, "org/base");
+    await hub.close();
+    await node.load({ policy: "again", source: "org/adapter" });
   }));
 
 Deno.test("modelFolder fetches ONNX files for what cannot learn or shall not", () =>
@@ -221,6 +235,7 @@ Deno.test("modelFolder says what the hub has not, and leaves no half of a file",
     );
     const left = readdirSync(join(hub.cache, "org/cut"));
     assert.deepEqual(left, ["config.json"]);
+    await assert.rejects(loadTokenizer("org/cut"), { message: /tokenizer.json': no such file/ });
     env.fetch = held;
     assert.ok(existsSync(join(await load("org/cut"), "model.safetensors")));
 
