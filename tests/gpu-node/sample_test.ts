@@ -44,7 +44,7 @@ const MIXED = [
   request({ temperature: 0.7, max_tokens: 3, seeds: [7] }),
   request({ temperature: 1, top_k: 5, seeds: [8], max_tokens: 75 }),
   request({ temperature: 1.3, top_p: 0.6, seeds: [9], max_tokens: 41 }),
-  request({ temperature: 1, seeds: [10], max_tokens: 90, stop_tokens: STOPS }),
+  request({ temperature: 4, seeds: [10], max_tokens: 90, stop_tokens: STOPS }),
   request({ prompts: [Array.from({ length: 33 }, (_, i) => 2 * i)], seeds: [11], max_tokens: 40 }),
   request({ seeds: [8], max_tokens: 75 }),
 ];
