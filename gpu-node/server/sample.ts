@@ -51,7 +51,6 @@ const withTexts = ({ completions, policy_version }: SampleResult, tokenizer: Tok
 function plan(policies: ServedPolicies, wire: WireSampleRequest) {
   const { policy, n, max_tokens, temperature, top_p, top_k } = wire;
   const tokenizer = policies.tokenizer(policy);
-  refuseTruncation(wire);
   const prompts = wire.prompts.map((prompt) =>
     typeof prompt === "string"
       ? need(tokenizer, policy, "a text as prompt").encode(prompt, { addSpecialTokens: true })
@@ -147,17 +146,6 @@ function promptSeeds({ policy, prompts, n, seed, seeds }: WireSampleRequest): nu
   if (seeds !== undefined) return seeds;
   if (seed !== undefined) return prompts.map(() => seed);
   return [...crypto.getRandomValues(new Uint32Array(prompts.length))];
-}
-
-/** Refuses a truncated distribution, which the kernel cannot sample. */
-function refuseTruncation({ policy, top_p = 1, top_k = 0 }: WireSampleRequest): void {
-  const wrong = top_p !== 1
-    ? `top_p ${top_p} is not supported, only 1 (off)`
-    : top_k !== 0
-    ? `top_k ${top_k} is not supported, only 0 (off)`
-    : null;
-  if (wrong === null) return;
-  throw new CollmError("invalid_request", `Cannot sample policy '${policy}': ${wrong}`);
 }
 
 function need(tokenizer: Tokenizer | null, policy: string, what: string): Tokenizer {

@@ -144,8 +144,14 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
   ["an out-of-vocabulary token", "/v1/sample", { ...sample, prompts: [[97]] }, 400, /token 97/],
   ["a prompt without tokens", "/v1/sample", { ...sample, prompts: [[]] }, 400, /no tokens/],
   ["a text without a tokenizer", "/v1/sample", { ...sample, prompts: ["a"] }, 400, /no tokenizer/],
-  ["top_p", "/v1/sample", { ...sample, top_p: 0.9 }, 400, /top_p 0.9 is not supported/],
-  ["top_k", "/v1/sample", { ...sample, top_k: 40 }, 400, /top_k 40 is not supported/],
+  ["top_p", "/v1/sample", { ...sample, top_p: 1.5 }, 400, /'top_p' is 1.5, expected at most 1/],
+  [
+    "top_k",
+    "/v1/sample",
+    { ...sample, top_k: 0.5 },
+    400,
+    /'top_k' is 0.5, expected a whole number/,
+  ],
   ["a misspelt field", "/v1/sample", { ...sample, sead: 1 }, 400, /'sead', did you mean 'seed'/],
   ["a negative temperature", "/v1/sample", { ...sample, temperature: -1 }, 400, /is -1, expected/],
   ["seed and seeds", "/v1/sample", { ...sample, seed: 1, seeds: [1] }, 400, /both seed and seeds/],
@@ -252,6 +258,21 @@ Deno.test("POST refuses what it cannot do with one clear sentence, and serves th
       assert.equal(answer.body.status, status);
     }
     assert.equal((await call("POST", "/v1/sample", sample)).status, 200);
+  }));
+
+Deno.test("POST /v1/sample truncates: the one most likely token is the greedy one", () =>
+  withServer(async ({ call }) => {
+    const drawn = async (more: object) => {
+      const body = { policy: "tiny", prompts: [[5, 6, 7]], seed: 3, max_tokens: 12, ...more };
+      return (await call("POST", "/v1/sample", body)).body.completions[0];
+    };
+    const greedy = await drawn({ temperature: 0 });
+    for (const more of [{ top_k: 1 }, { top_p: 1e-6 }]) {
+      const { tokens, logprobs } = await drawn({ temperature: 2, ...more });
+      assert.deepEqual(tokens, greedy.tokens);
+      assert.ok(logprobs.every((x: number) => Math.abs(x) < 1e-5), "the only token is certain");
+    }
+    assert.notDeepEqual((await drawn({ temperature: 2 })).tokens, greedy.tokens);
   }));
 
 Deno.test("a bad request among good ones fails itself only", () =>

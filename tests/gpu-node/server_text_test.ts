@@ -185,7 +185,7 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
     /'stream_options' is an object, expected none without stream/,
   ],
   ["alternatives", "completions", { ...prompt, logprobs: 5 }, 400, /'logprobs' is 5, expected 0/],
-  ["top_p", "completions", { ...prompt, top_p: 0.5 }, 400, /top_p 0.5 is not supported/],
+  ["top_p", "completions", { ...prompt, top_p: 2 }, 400, /'top_p' is 2, expected at most 1/],
   ["best_of", "completions", { ...prompt, best_of: 2 }, 400, /'best_of' is 2, expected 1/],
   ["an unknown model", "completions", { ...prompt, model: "gpt" }, 404, /Cannot find policy 'gpt'/],
   ["no tokenizer", "completions", { ...prompt, model: "tiny" }, 400, /has no tokenizer/],
