@@ -18,6 +18,8 @@ const ENGINE = [
   "pyodide-lock.json",
 ];
 const DIGEST_BYTES = 32;
+/** Days after which a snapshot of another version is removed from the cache. */
+const KEEP_DAYS = 7;
 
 /** The engine's files alone: a process fed with them starts slowly. */
 export async function engineImage(): Promise<Image> {
@@ -68,9 +70,21 @@ async function writeCached(path: string, folder: string, snapshot: Uint8Array<Ar
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeFile(draft, joined([await digest(snapshot), snapshot]));
     await Deno.rename(draft, path);
+    await removeOld(folder);
   } catch {
     // A folder that cannot be written costs the next process a slow start, nothing else.
     await Deno.remove(draft).catch(() => {});
+  }
+}
+
+/** Snapshots are large, and every version of the Python side makes its own. */
+async function removeOld(folder: string): Promise<void> {
+  for await (const { name } of Deno.readDir(folder)) {
+    if (!/^python-[0-9a-f]+\.snapshot/.test(name)) continue;
+    const { mtime } = await Deno.stat(join(folder, name));
+    if (mtime && Date.now() - mtime.getTime() > KEEP_DAYS * 86_400_000) {
+      await Deno.remove(join(folder, name));
+    }
   }
 }
 

@@ -22,6 +22,12 @@ const WHOLE_LIMITS = 12;
 /** Milliseconds for a question about source text. */
 const QUESTION_MS = 5000;
 
+interface Loaded {
+  error: PythonError | null;
+  /** Whether the error is one of syntax. */
+  syntax: boolean;
+  late: boolean;
+}
 type Outcome = Record<string, unknown>;
 type Call = [test: number, name: string, packed: string];
 /** The judge's plan: calls known ahead, whether more may come, whether its memory stays clean. */
@@ -51,17 +57,19 @@ export class Lane {
 
   /** Verdict on a program; crashes on the way are verdicts too. */
   async run(program: Program): Promise<Verdict> {
-    const [player, judge] = await Promise.all([this.#ready("player"), this.#ready("judge")]);
+    const judge = await this.#ready("judge");
+    // The judge reads the tests while the player's memory is put back after the last program.
+    judge.send(`L${judgeMs(program)}`, judgeJob(program));
+    let player: Process | undefined;
     try {
-      return await this.#check(program, player, judge);
+      player = await this.#ready("player");
+      return await check(program, player, judge);
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
-      const who = player.gone ? "Program" : "Tests";
-      return failure(program, {
-        ...{ parsed: true, error: null, cause: `${who} stopped: ${error.message}` },
-      });
+      const cause = `${judge.gone ? "Tests" : "Program"} stopped: ${error.message}`;
+      return failure(program, { parsed: true, error: null, cause });
     } finally {
-      player.reset();
+      player?.reset();
       judge.reset();
     }
   }
@@ -78,60 +86,6 @@ export class Lane {
   async close(): Promise<void> {
     const all = await Promise.allSettled([this.#player, this.#judge]);
     await Promise.all(all.map((found) => found.status === "fulfilled" && found.value.kill()));
-  }
-
-  async #check(program: Program, player: Process, judge: Process): Promise<Verdict> {
-    const { code, entry, tests, setup = "" } = program;
-    const limit = program.time_limit_s ?? TIME_LIMIT_S;
-    const most_late = program.most_timeouts ?? MOST_TIMEOUTS;
-    const limitMs = 1000 * limit;
-    const end = performance.now() + WHOLE_LIMITS * limitMs;
-    /** Milliseconds to wait for a line: its own limit, and never past the program's end. */
-    const patience = () => Math.min(limitMs, end - performance.now()) + GRACE_MS;
-    player.send(`L${limitMs}`, JSON.stringify({ op: "load", code, limit }));
-    judge.send(
-      `L${Math.max(limitMs, 2000)}`,
-      JSON.stringify({ op: "judge", entry, tests, setup, most_late }),
-    );
-    const loaded = await player.answer<
-      { error: PythonError | null; syntax: boolean; late: boolean }
-    >(
-      patience(),
-    );
-    if (loaded.error || loaded.late) {
-      const late = { type: "TimeoutError", message: `loading took more than ${limit} s` };
-      return failure(program, {
-        ...{ parsed: !loaded.syntax, error: loaded.late ? late : loaded.error, cause: null },
-      });
-    }
-    const plan = await judge.answer<Plan>(Math.max(limitMs, 2000) + GRACE_MS);
-    const call = async (calls: Call[]): Promise<Outcome[]> => {
-      player.send(JSON.stringify({ op: "calls", calls, limit, most_late }));
-      const outcomes: Outcome[] = [];
-      while (outcomes.length < calls.length) {
-        outcomes.push(await player.answer<Outcome>(patience()));
-      }
-      return outcomes;
-    };
-    const outcomes = plan.ahead.length ? await call(plan.ahead) : [];
-    if (!plan.live) player.reset();
-    judge.send(JSON.stringify({ outcomes }));
-    const found: TestVerdict[] = [];
-    while (found.length < tests.length) {
-      const line = await judge.answer<TestLine | { call: Call }>(Math.max(patience(), 2000));
-      if ("call" in line) {
-        judge.send(JSON.stringify({ outcome: (await call([line.call]))[0] }));
-      } else {
-        found.push({ passed: line.ok, timed_out: line.late, error: line.error });
-      }
-    }
-    // Tests that only compare leave nothing behind.
-    if (plan.plain) judge.rest();
-    return {
-      ...{ parsed: true, error: null, cause: null, tests: found },
-      passed: found.filter((test) => test.passed).length,
-      timeouts: found.filter((test) => test.timed_out).length,
-    };
   }
 
   /** The process of a role, replaced when it is gone. */
@@ -160,4 +114,59 @@ export class Lane {
     else this.#judge = next;
     return next;
   }
+}
+
+function limitMs({ time_limit_s = TIME_LIMIT_S }: Program): number {
+  return 1000 * time_limit_s;
+}
+
+/** The judge does work of its own in a test, so it gets at least two seconds. */
+function judgeMs(program: Program): number {
+  return Math.max(limitMs(program), 2000);
+}
+
+function judgeJob({ entry, tests, setup = "", most_timeouts = MOST_TIMEOUTS }: Program): string {
+  return JSON.stringify({ op: "judge", entry, tests, setup, most_late: most_timeouts });
+}
+
+/** Runs a program whose tests the judge has been given. @throws Gone when a process ends. */
+async function check(program: Program, player: Process, judge: Process): Promise<Verdict> {
+  const { code, tests, most_timeouts: most_late = MOST_TIMEOUTS } = program;
+  const limit = limitMs(program) / 1000;
+  const end = performance.now() + WHOLE_LIMITS * limitMs(program);
+  /** Milliseconds to wait for the player: a time limit, and never past the program's end. */
+  const patience = () => Math.min(limitMs(program), end - performance.now()) + GRACE_MS;
+  player.send(`L${limitMs(program)}`, JSON.stringify({ op: "load", code, limit }));
+  const loaded = await player.answer<Loaded>(patience());
+  if (loaded.error || loaded.late) {
+    const late = { type: "TimeoutError", message: `loading took more than ${limit} s` };
+    const error = loaded.late ? late : loaded.error;
+    return failure(program, { parsed: !loaded.syntax, error, cause: null });
+  }
+  const call = async (calls: Call[]): Promise<Outcome[]> => {
+    if (calls.length === 0) return [];
+    player.send(JSON.stringify({ op: "calls", calls, limit, most_late }));
+    const outcomes: Outcome[] = [];
+    while (outcomes.length < calls.length) outcomes.push(await player.answer(patience()));
+    return outcomes;
+  };
+  const plan = await judge.answer<Plan>(judgeMs(program) + GRACE_MS);
+  const outcomes = await call(plan.ahead);
+  if (!plan.live) player.reset();
+  judge.send(JSON.stringify({ outcomes }));
+  const found: TestVerdict[] = [];
+  while (found.length < tests.length) {
+    const line = await judge.answer<TestLine | { call: Call }>(judgeMs(program) + GRACE_MS);
+    if ("call" in line) {
+      const [outcome] = await call([line.call]);
+      judge.send(JSON.stringify({ outcome }));
+    } else found.push({ passed: line.ok, timed_out: line.late, error: line.error });
+  }
+  // Tests that only compare leave nothing behind.
+  if (plan.plain) judge.rest();
+  return {
+    ...{ parsed: true, error: null, cause: null, tests: found },
+    passed: found.filter((test) => test.passed).length,
+    timeouts: found.filter((test) => test.timed_out).length,
+  };
 }

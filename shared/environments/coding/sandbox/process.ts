@@ -9,8 +9,10 @@ import type { Image } from "./image.ts";
 
 /** Most bytes of one line; more is treated as a crash. */
 const MAX_LINE = 16 * 2 ** 20;
-/** Milliseconds for a process to start or to put its memory back. */
-const START_MS = 60_000;
+/** Milliseconds for a process to start; without a snapshot that takes seconds. */
+const START_MS = 180_000;
+/** Milliseconds for a process to put its memory back: longer than the start of a spare one. */
+const RESET_MS = 2000;
 const NEWLINE = 10;
 
 /** A sandbox process ended or was ended; the message says why. */
@@ -21,8 +23,8 @@ export class Process {
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: ReadableStreamDefaultReader<Uint8Array>;
   #pending = new Uint8Array(0);
-  /** `starting` also means that the memory is being put back: either ends with the line R. */
-  #state: "starting" | "clean" | "busy" = "starting";
+  /** Starting and resetting (putting the memory back) both end with the line R. */
+  #state: "starting" | "resetting" | "clean" | "busy" = "starting";
   #fed: Promise<void>;
   /** Set once it is of no use any more. */
   gone: Gone | null = null;
@@ -72,7 +74,8 @@ export class Process {
     if (this.gone) throw this.gone;
     if (this.#state === "clean") return;
     // Lines of the last program may still be on their way.
-    while (await this.#line(START_MS) !== "R");
+    const end = performance.now() + (this.#state === "starting" ? START_MS : RESET_MS);
+    while (await this.#line(end - performance.now()) !== "R");
     this.#state = "clean";
   }
 
@@ -88,7 +91,7 @@ export class Process {
   reset(): void {
     if (this.gone || this.#state !== "busy") return;
     this.send("E");
-    this.#state = "starting";
+    this.#state = "resetting";
   }
 
   /** Declares that the last job left nothing behind, so that the memory may stay as it is. */
@@ -119,6 +122,8 @@ export class Process {
 
   async kill(): Promise<void> {
     this.#end("it was closed");
+    // Until here a process is no reason for its parent to go on living.
+    this.#child.ref();
     await this.#child.status;
     await this.#output.cancel().catch(() => {});
     await this.#input.abort().catch(() => {});

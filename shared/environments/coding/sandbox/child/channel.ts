@@ -73,6 +73,10 @@ export class Channel {
           ? this.#done(sizeAt!, this.#write(fd === CHANNEL, list!, count!))
           : EBADF;
     }
+    if (name === "fd_close") {
+      // Closed for good, their numbers would be given to the next program's files.
+      return (fd) => fd! <= 2 ? 0 : original(fd!);
+    }
     if (name === "emscripten_resize_heap") {
       return (size) => size! >>> 0 > MAX_MEMORY ? 0 : original(size!);
     }

@@ -31,7 +31,6 @@ export const ALLOWED: ReadonlySet<string> = new Set([
   "emscripten_get_now",
   "environ_get",
   "environ_sizes_get",
-  "fd_close",
   "fd_fdstat_get",
   "fd_pread",
   "fd_seek",

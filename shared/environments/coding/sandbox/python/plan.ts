@@ -1,0 +1,117 @@
+/**
+ * What tests need, in Python, found by reading them: definitions of the setup, stand-ins for the
+ * program's functions, and calls with literal arguments, which can be made ahead all at once.
+ */
+export const PLAN = String.raw`
+_PLAIN_CALLS = {
+    "abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list",
+    "max", "min", "range", "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple",
+    "type", "zip", "frozenset", "bytes", "complex",
+}
+_PLAIN_NODES = frozenset((
+    ast.Module, ast.Assert, ast.Expr, ast.Assign, ast.Compare, ast.UnaryOp, ast.BoolOp, ast.BinOp,
+    ast.Call, ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Name, ast.keyword,
+    ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue, ast.Starred, ast.Pass,
+    ast.Load, ast.Store, *ast.operator.__subclasses__(), *ast.unaryop.__subclasses__(),
+    *ast.boolop.__subclasses__(), *ast.cmpop.__subclasses__(),
+))
+_BUILTINS = frozenset(dir(builtins)) | {"math"}
+
+
+def _nodes(tree, found):
+    """All nodes of a tree; much faster than ast.walk."""
+    found.append(tree)
+    for name in tree._fields:
+        part = getattr(tree, name, None)
+        if isinstance(part, ast.AST):
+            _nodes(part, found)
+        elif type(part) is list:
+            for inner in part:
+                if isinstance(inner, ast.AST):
+                    _nodes(inner, found)
+    return found
+
+
+def _binds(node):
+    """Names that one node binds."""
+    kind = type(node)
+    if kind is ast.Name:
+        return () if type(node.ctx) is ast.Load else (node.id,)
+    if kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
+        return (node.name,)
+    if kind is ast.arg:
+        return (node.arg,)
+    if kind is ast.alias:
+        return ((node.asname or node.name).split(".")[0],)
+    if kind is ast.ExceptHandler and node.name:
+        return (node.name,)
+    return ()
+
+
+def _names(trees, loaded):
+    """Names that are read (loaded) or bound in some trees."""
+    nodes = [node for tree in trees for node in _nodes(tree, [])]
+    if loaded:
+        return {node.id for node in nodes if type(node) is ast.Name and type(node.ctx) is ast.Load}
+    return {name for node in nodes for name in _binds(node)}
+
+
+def _literal_call(node, stand_ins):
+    """The packed arguments of a call that can be made ahead, or None."""
+    if type(node) is not ast.Call or type(node.func) is not ast.Name:
+        return None
+    if node.func.id not in stand_ins:
+        return None
+    try:
+        args = [_literal(arg) for arg in node.args]
+        named = {part.arg: _literal(part.value) for part in node.keywords}
+        return None if None in named else _pack([args, named])
+    except Exception:
+        return None
+
+
+def _literal(node):
+    return node.value if type(node) is ast.Constant else ast.literal_eval(node)
+
+
+def _is_plain(node, stand_ins):
+    """Whether a node only computes: no attributes, no definitions, no calls of anything else."""
+    if type(node) not in _PLAIN_NODES:
+        return False
+    if type(node) is not ast.Call:
+        return True
+    name = getattr(node.func, "id", None)
+    return name in stand_ins or name in _PLAIN_CALLS
+
+
+class _Plan:
+    """What tests need: names from the setup, stand-ins, and calls that can be made ahead."""
+
+    def __init__(self, trees, setup, entry):
+        nodes = [_nodes(tree, []) if tree else [] for tree in trees]
+        every = [node for own in nodes for node in own]
+        read = {n.id for n in every if type(n) is ast.Name and type(n.ctx) is ast.Load}
+        needed = read - _BUILTINS - {name for node in every for name in _binds(node)}
+        self.setup = _parse(setup)[0] if needed - {entry} else None
+        top = self.setup.body if self.setup else []
+        given = {name for node in top for name in _own_names(node)}
+        self.stand_ins = (needed - given) | {entry}
+        if not needed & given:
+            self.setup = None
+        self.ahead = []
+        for index, own in enumerate(nodes):
+            for node in own:
+                text = _literal_call(node, self.stand_ins)
+                if text is not None:
+                    self.ahead.append([index, node.func.id, text])
+        self.plain = self.setup is None and all(_is_plain(n, self.stand_ins) for n in every)
+        asked = sum(type(n) is ast.Name and n.id in self.stand_ins for n in every)
+        self.live = not self.plain or len(self.ahead) < asked
+
+
+def _own_names(node):
+    """Names that a statement of a module defines there."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {node.name}
+    return _names([node], loaded=False)
+`;
