@@ -128,15 +128,15 @@ export function environmentRoutes(app: EdgeApp, edge: Edge): void {
       );
     }
     const environment = createEnvironment(id, held.options);
-    const { state, ...result } = environment.step(held.task, held.state, actions);
+    const { state, ...result } = await environment.step(held.task, held.state, actions);
     return c.json({ ...result, state: await signers.state.sign({ ...held, state }) }, 200);
   });
 
-  app.openapi(score, (c) => {
+  app.openapi(score, async (c) => {
     const { task: input, actions, options } = c.req.valid("json");
     const environment = createEnvironment(c.req.valid("param").id, options);
     const { task } = environment.task(input);
-    return c.json(environment.score(task, actions), 200);
+    return c.json(await environment.score(task, actions), 200);
   });
 }
 

@@ -93,7 +93,7 @@ export async function evaluateCheckpoint(
       (agent) => handles.get(agent)!,
       onProgress,
     );
-    const swapped = swappedReturn(environment, found.played);
+    const swapped = await swappedReturn(environment, found.played);
     return {
       checkpoint: request.checkpoint,
       environment: id,

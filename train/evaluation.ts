@@ -137,21 +137,20 @@ export function blindBound(environment: Environment, played: readonly Played[]):
  * Mean return when every episode gets the actions that another item's prompts led to: the next
  * comparable item in the list. Episodes without a comparable partner are left out; null if all.
  */
-export function swappedReturn(
+export async function swappedReturn(
   environment: Environment,
   played: readonly Played[],
-): number | null {
+): Promise<number | null> {
   const { probes } = environment;
   if (!probes) return null;
-  const returns = played.flatMap(({ task, item_id }, i) => {
+  const returns: number[] = [];
+  for (const [i, { task, item_id }] of played.entries()) {
     const others = [...played.slice(i + 1), ...played.slice(0, i)];
     const partner = others.find((o) => o.item_id !== item_id && probes.comparable(task, o.task));
-    if (!partner) return [];
-    return partner.actions.reduce(
-      (n, actions) => n + mean(Object.values(environment.score(task, actions).rewards)),
-      0,
-    );
-  });
+    if (!partner) continue;
+    const scores = await Promise.all(partner.actions.map((acts) => environment.score(task, acts)));
+    returns.push(scores.reduce((n, { rewards }) => n + mean(Object.values(rewards)), 0));
+  }
   return returns.length ? mean(returns) : null;
 }
 

@@ -96,7 +96,7 @@ export async function run(
       trained: numbersOf(after),
       difference: pairOf(before, after),
       blind_bound: blindBound(roles.environment, after.played),
-      swapped: swapOf(roles, after),
+      swapped: await swapOf(roles, after),
       checkpoint,
     };
     line.done();
@@ -282,7 +282,7 @@ function pairOf(before: Evaluation, after: Evaluation) {
   return { mean, ci95 };
 }
 
-function swapOf(roles: Roles, after: Evaluation) {
-  const return_mean = swappedReturn(roles.environment, after.played);
+async function swapOf(roles: Roles, after: Evaluation) {
+  const return_mean = await swappedReturn(roles.environment, after.played);
   return return_mean === null ? null : { return_mean };
 }

@@ -1,6 +1,7 @@
 /**
  * What an environment is: pure functions over JSON values, with PettingZoo-parallel names.
- * A step depends on (task, state, joint action) alone, so any process can take any step.
+ * A step depends on (task, state, joint action) alone, so any process can take any step. It may
+ * take its time: whoever steps an environment that was chosen at run time awaits it.
  * Leaves out where tasks come from (each environment's splits) and who acts (agents/).
  */
 
@@ -82,13 +83,24 @@ export interface Environment<Task = unknown, State = unknown> {
   /** A task from what a caller gave: an item id of any split, or an inline task object. */
   task(input: unknown): TaskItem<Task>;
   reset(task: Task, seed: number): ResetResult<State>;
-  step(task: Task, state: State, actions: PerAgent<string>): StepResult<State>;
+  /** At once, or later where taking a turn is work for others, such as running a program. */
+  step(
+    task: Task,
+    state: State,
+    actions: PerAgent<string>,
+  ): StepResult<State> | Promise<StepResult<State>>;
   /** One-turn reward of a joint action, without an episode. */
-  score(task: Task, actions: PerAgent<string>): ScoreResult;
+  score(task: Task, actions: PerAgent<string>): ScoreResult | Promise<ScoreResult>;
   /** Picture of a joint action's result as an SVG document, where the environment has one. */
   render?(task: Task, actions: PerAgent<string>, title?: string): string;
   /** Tells reading from habit in evaluations, where the environment can. */
   readonly probes?: Probes<Task>;
+}
+
+/** An environment that answers at once: most are. */
+export interface PureEnvironment<Task = unknown, State = unknown> extends Environment<Task, State> {
+  step(task: Task, state: State, actions: PerAgent<string>): StepResult<State>;
+  score(task: Task, actions: PerAgent<string>): ScoreResult;
 }
 
 export interface Probes<Task> {

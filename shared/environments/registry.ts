@@ -7,11 +7,13 @@ import type { Environment } from "./environment.ts";
 import { createStrBuild } from "./minecraft/str_build/index.ts";
 import { createArxiv, createTldr } from "./writing/index.ts";
 
-const FACTORIES: Readonly<Record<string, (options: Record<string, unknown>) => Environment>> = {
+type Create = (options: Record<string, unknown>) => Environment;
+
+const FACTORIES = {
   str_build: createStrBuild,
   tldr: createTldr,
   arxiv: createArxiv,
-};
+} satisfies Record<string, Create>;
 
 /** Ids of all environments. */
 export function environmentIds(): string[] {
@@ -38,11 +40,18 @@ export function environmentIds(): string[] {
  * ```
  * @throws CollmError `not_found` for an unknown id, `invalid_request` for an unknown or bad option.
  */
+export function createEnvironment<Id extends keyof typeof FACTORIES>(
+  id: Id,
+  options?: Record<string, unknown>,
+): ReturnType<typeof FACTORIES[Id]>;
+export function createEnvironment(id: string, options?: Record<string, unknown>): Environment;
 export function createEnvironment(
   id: string,
   options: Record<string, unknown> = {},
 ): Environment {
-  const create = Object.hasOwn(FACTORIES, id) ? FACTORIES[id] : undefined;
+  const create: Create | undefined = Object.hasOwn(FACTORIES, id)
+    ? FACTORIES[id as keyof typeof FACTORIES]
+    : undefined;
   if (create) return create(options);
   const short = id.slice(0, 60);
   throw new CollmError(

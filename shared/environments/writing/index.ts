@@ -8,7 +8,7 @@ import { CollmError } from "../../errors.ts";
 import { actionTexts, forAll, perAgent } from "../actions.ts";
 import { BUILTIN } from "../data/data_set.ts";
 import { partOf } from "../data/splits.ts";
-import type { Environment, PerAgent, SplitInfo, TaskItem } from "../environment.ts";
+import type { PerAgent, PureEnvironment, SplitInfo, TaskItem } from "../environment.ts";
 import { readFields } from "../options.ts";
 import { splitParagraphs } from "./paragraphs.ts";
 import { PROMPT_STYLES, promptsOf } from "./prompts.ts";
@@ -60,21 +60,21 @@ const TEXT = {
 /** Environment `tldr`; see `WritingOptions` for its options and their defaults. */
 export function createTldr(
   options: Record<string, unknown> = {},
-): Environment<TldrTask, WritingState> {
-  return createWriting("tldr", options) as Environment<TldrTask, WritingState>;
+): PureEnvironment<TldrTask, WritingState> {
+  return createWriting("tldr", options) as PureEnvironment<TldrTask, WritingState>;
 }
 
 /** Environment `arxiv`; see `WritingOptions` for its options and their defaults. */
 export function createArxiv(
   options: Record<string, unknown> = {},
-): Environment<ArxivTask, WritingState> {
-  return createWriting("arxiv", options) as Environment<ArxivTask, WritingState>;
+): PureEnvironment<ArxivTask, WritingState> {
+  return createWriting("arxiv", options) as PureEnvironment<ArxivTask, WritingState>;
 }
 
 function createWriting(
   id: WritingId,
   input: Record<string, unknown>,
-): Environment<WritingTask, WritingState> {
+): PureEnvironment<WritingTask, WritingState> {
   const options = readFields(OPTIONS, input, `Cannot create environment '${id}'`, "option");
   const reference = options.compat === "reference";
   const agents = Array.from({ length: options.agents }, (_, i) => `agent_${i + 1}`);

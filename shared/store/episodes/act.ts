@@ -80,7 +80,7 @@ async function postBatch(log: EpisodeLog, posts: ActionPost[]): Promise<ActionRe
     readEpisodes,
     readSteps,
   ]);
-  const { outcomes, blocked } = takeSteps(log, due, texts);
+  const { outcomes, blocked } = await takeSteps(log, due, texts);
   const [nowEpisodes, nowSteps] = outcomes.length > 0
     ? await transact(log.store, recordOutcomes(log, outcomes), [readEpisodes, readSteps])
     : before;

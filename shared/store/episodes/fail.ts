@@ -37,7 +37,7 @@ export async function failExpired(log: EpisodeLog, now: number = log.now()): Pro
   )!;
   // A complete turn is stepped first: nobody is late on it.
   const [due, texts] = await transact(log.store, [], dueReads(log, expired));
-  const { outcomes } = takeSteps(log, due, texts);
+  const { outcomes } = await takeSteps(log, due, texts);
   const late = db.select({
     id: episodes.id,
     turn: episodes.turn,

@@ -82,7 +82,7 @@ async function afterDueSteps(
   read: ReturnType<typeof selectViews>,
 ): Promise<View[]> {
   const [rows, due, texts] = await transact(log.store, [], [read, ...dueReads(log, scope)]);
-  const { outcomes } = takeSteps(log, due, texts);
+  const { outcomes } = await takeSteps(log, due, texts);
   if (outcomes.length === 0) return rows;
   const [now] = await transact(log.store, recordOutcomes(log, outcomes), [read]);
   log.changed(outcomes.map(({ episode }) => episode.id));

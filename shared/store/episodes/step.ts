@@ -55,20 +55,26 @@ export interface Outcome {
   ended: { status: EndStatus; cause: string | null } | null;
 }
 
+/** Steps that are being taken by this process, by episode and turn. */
+const underway = new WeakMap<EpisodeLog, Map<string, Promise<Outcome>>>();
+
 /**
- * Takes the steps that are due.
+ * Takes the steps that are due, side by side. One that takes its time is taken once, however often
+ * it is asked for meanwhile.
  * @returns what to write (`recordOutcomes`), and the episodes whose environment this process does
  * not have: they stay due for another host
  */
-export function takeSteps(
+export async function takeSteps(
   log: EpisodeLog,
   due: readonly Due[],
   texts: readonly Text[],
-): { outcomes: Outcome[]; blocked: Map<string, CollmError> } {
+): Promise<{ outcomes: Outcome[]; blocked: Map<string, CollmError> }> {
   const resolve = resolver(log);
   const joint = new Map<string, PerAgent<string>>(due.map(({ id }) => [id, {}]));
   for (const { id, agent, text } of texts) joint.get(id)![agent] = text;
-  const outcomes: Outcome[] = [];
+  const shared = underway.get(log) ?? new Map<string, Promise<Outcome>>();
+  underway.set(log, shared);
+  const outcomes: Promise<Outcome>[] = [];
   const blocked = new Map<string, CollmError>();
   for (const episode of due) {
     let environment: Environment;
@@ -79,14 +85,21 @@ export function takeSteps(
       blocked.set(episode.id, error);
       continue;
     }
-    outcomes.push(takeStep(environment, episode, joint.get(episode.id)!));
+    const key = `${episode.turn} ${episode.id}`;
+    const taken = shared.get(key) ?? takeStep(environment, episode, joint.get(episode.id)!);
+    shared.set(key, taken);
+    outcomes.push(taken.finally(() => shared.delete(key)));
   }
-  return { outcomes, blocked };
+  return { outcomes: await Promise.all(outcomes), blocked };
 }
 
-function takeStep(environment: Environment, episode: Due, joint: PerAgent<string>): Outcome {
+async function takeStep(
+  environment: Environment,
+  episode: Due,
+  joint: PerAgent<string>,
+): Promise<Outcome> {
   try {
-    const result = environment.step(episode.task, episode.state, joint);
+    const result = await environment.step(episode.task, episode.state, joint);
     const odd = oddNumber(environment, result);
     if (odd) throw new Error(odd);
     const over = Object.keys(result.observations).length === 0 ||

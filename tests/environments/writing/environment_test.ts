@@ -123,7 +123,7 @@ Deno.test("item gives shipped texts: hundreds, all distinct, none in both splits
       Array.from({ length: size! }, (_, i) => {
         const { id: name_, task } = environment.item(name, i);
         assert.deepEqual(environment.task(name_).task, task);
-        return (task as Record<string, string>)[field]!;
+        return (task as unknown as Record<string, string>)[field]!;
       })
     );
     assert.deepEqual(environment.splits().map(({ name }) => name), ["train", "eval"]);

@@ -6,7 +6,7 @@
 import { z } from "../../../../deps.ts";
 import { CollmError } from "../../../errors.ts";
 import { actionTexts, forAll, perAgent } from "../../actions.ts";
-import type { Environment, Observation, PerAgent, StepResult } from "../../environment.ts";
+import type { Observation, PerAgent, PureEnvironment, StepResult } from "../../environment.ts";
 import { readFields } from "../../options.ts";
 import { blindBound } from "./blind.ts";
 import { acceptedTexts, type Build, build, buildComponents, parseInfo } from "./build.ts";
@@ -48,7 +48,7 @@ export interface StrBuildState {
 /** Environment `str_build`; see `StrBuildOptions` for its options and their defaults. */
 export function createStrBuild(
   input: Record<string, unknown> = {},
-): Environment<StrBuildTask, StrBuildState> {
+): PureEnvironment<StrBuildTask, StrBuildState> {
   const options = readOptions(input);
   const agents = Array.from({ length: options.agents }, (_, i) => `agent_${i + 1}`);
   const setting: PromptSetting = {
