@@ -3,7 +3,7 @@
  * on the machine do not count. Leaves out what the edge adds.
  */
 import process from "node:process";
-import { createEnvironment } from "../shared/environments/registry.ts";
+import { createArxiv, createTldr } from "../shared/environments/writing/index.ts";
 import { STOPWORDS, TRANSITIONS } from "../shared/environments/writing/lexicon.ts";
 import { phraseFinder } from "../shared/environments/writing/phrases.ts";
 import { shippedAbstracts } from "../shared/environments/writing/shipped/abstracts.ts";
@@ -32,17 +32,13 @@ export function benchWriting(
   );
   const lower = texts.map((text) => text.toLowerCase());
   const at = (list: readonly string[], i: number) => list[i % list.length]!;
-  const score = (id: string) => {
-    const environment = createEnvironment(id);
-    const { task } = environment.item("eval", 0);
-    return (i: number) =>
-      environment.score(task, { agent_1: at(texts, i), agent_2: at(texts, i + 1) });
-  };
+  const [tldr, arxiv] = [createTldr(), createArxiv()];
+  const pair = (i: number) => ({ agent_1: at(texts, i), agent_2: at(texts, i + 1) });
   const groups = Object.values(TRANSITIONS);
   const find = phraseFinder(groups);
   const cases = {
-    tldr: score("tldr"),
-    arxiv: score("arxiv"),
+    tldr: (i: number) => tldr.score({ post: "A post" }, pair(i)),
+    arxiv: (i: number) => arxiv.score({ abstract: "An abstract" }, pair(i)),
     table: (i: number) => compareVocabularies(at(lower, i), at(lower, i + 1), STOPWORDS),
     sets: (i: number) => setsOf(at(lower, i), at(lower, i + 1)),
     pass: (i: number) => find([at(lower, i)]),

@@ -11,7 +11,7 @@ const LONG = "However the keys fell deep because lakes are wide and nobody dives
   "walk around until somebody comes home";
 
 Deno.test("step of tldr ends after one turn and tells each agent its own measures", () => {
-  const environment = createEnvironment("tldr");
+  const environment = createTldr();
   const { state, observations } = environment.reset(POST, 1);
   assert.deepEqual(Object.keys(observations), ["agent_1", "agent_2"]);
   const step = environment.step(POST, JSON.parse(JSON.stringify(state)), {
