@@ -77,24 +77,29 @@ export function hiddenStates(
   const block = (x: Tensor, layer: number): Tensor => {
     const norm = (y: Tensor, name: string) =>
       rmsNorm(g, y, p.get(`model.layers.${layer}.${name}.weight`), normEps);
-    const apply = (y: Tensor, name: string) =>
-      project(g, spec, p, y, `model.layers.${layer}.${name}`);
+    const apply = <N extends string[]>(y: Tensor, ...names: N) =>
+      project(g, spec, p, y, ...names.map((name) => `model.layers.${layer}.${name}`) as N);
     const h = norm(x, "input_layernorm");
-    const turnedHeads = (letter: "q" | "k", n: number, tables: RotaryTables) => {
-      const y = apply(h, `self_attn.${letter}_proj`);
+    const [q, k, v] = apply(h, "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj");
+    const turnedHeads = (y: Tensor, letter: "q" | "k", n: number, tables: RotaryTables) => {
       const name = `self_attn.${letter}_norm`; // of each head, in Qwen3
       if (!p.has(`model.layers.${layer}.${name}.weight`)) return turned(y, n, tables);
       return turned(norm(reshape(g, y, ["batch*time", n, headDim]), name), n, tables);
     };
-    const q = turnedHeads("q", heads, turnQueries);
-    const k = turnedHeads("k", kvHeads, turnKeys);
-    const v = split(apply(h, "self_attn.v_proj"), kvHeads);
-    const o = reshape(g, attention(g, q, k, v, bias), ["batch*time", heads * headDim]);
-    const mid = add(g, x, apply(o, "self_attn.o_proj"));
+    const attended = attention(
+      g,
+      turnedHeads(q, "q", heads, turnQueries),
+      turnedHeads(k, "k", kvHeads, turnKeys),
+      split(v, kvHeads),
+      bias,
+    );
+    const [o] = apply(reshape(g, attended, ["batch*time", heads * headDim]), "self_attn.o_proj");
+    const mid = add(g, x, o);
 
     const f = norm(mid, "post_attention_layernorm");
-    const gated = swiglu(g, apply(f, "mlp.gate_proj"), apply(f, "mlp.up_proj"));
-    return add(g, mid, apply(gated, "mlp.down_proj"));
+    const [gate, up] = apply(f, "mlp.gate_proj", "mlp.up_proj");
+    const [down] = apply(swiglu(g, gate, up), "mlp.down_proj");
+    return add(g, mid, down);
   };
   let x = reshape(g, gatherRows(g, p.get("model.embed_tokens.weight"), tokens), [
     "batch*time",

@@ -5,8 +5,9 @@
  */
 import { CollmError } from "../../shared/errors.ts";
 import type { Graph } from "../graph/graph.ts";
-import { add, mul } from "../graph/ops/elementwise.ts";
+import { mul } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
+import { concat, slice } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ModelSpec, Shapes } from "./spec.ts";
 
@@ -37,18 +38,34 @@ export function parameterInputs(g: Graph, shapes: Shapes): Parameters & {
   };
 }
 
-/** Applies the matrix `name` (without `.weight`) to x [rows, in] → [rows, out]. */
-export function project(
+/**
+ * Applies matrices of one input (names without `.weight`) to x [rows, in] → [rows, out] each.
+ * Their adapters share one product with x, which would else be read once for each.
+ */
+export function project<Names extends readonly string[]>(
   g: Graph,
   { lora }: ModelSpec,
   p: Parameters,
   x: Tensor,
-  name: string,
-): Tensor {
-  const y = linear(g, x, p.get(`${name}.weight`));
-  const biased = p.has(`${name}.bias`) ? add(g, y, p.get(`${name}.bias`)) : y;
-  if (!lora || !p.has(`${name}.lora_A`)) return biased;
-  const inner = linear(g, x, p.get(`${name}.lora_A`));
-  const scaled = mul(g, inner, g.scalar(lora.alpha / lora.rank));
-  return add(g, biased, linear(g, scaled, p.get(`${name}.lora_B`)));
+  ...names: Names
+): { [K in keyof Names]: Tensor } {
+  const adapted = lora ? names.filter((name) => p.has(`${name}.lora_A`)) : [];
+  const inner = adapted.length > 0 && linear(
+    g,
+    x,
+    mul(
+      g,
+      concat(g, adapted.map((name) => p.get(`${name}.lora_A`)), 0),
+      g.scalar(lora!.alpha / lora!.rank),
+    ),
+  );
+  return names.map((name) => {
+    const bias = p.has(`${name}.bias`) ? p.get(`${name}.bias`) : undefined;
+    const y = linear(g, x, p.get(`${name}.weight`), bias);
+    const at = adapted.indexOf(name);
+    if (!inner || at < 0) return y;
+    const { rank } = lora!;
+    const own = adapted.length > 1 ? slice(g, inner, 1, at * rank, (at + 1) * rank) : inner;
+    return linear(g, own, p.get(`${name}.lora_B`), y);
+  }) as { [K in keyof Names]: Tensor };
 }

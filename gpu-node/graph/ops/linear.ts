@@ -30,15 +30,16 @@ function leading(a: Tensor, b: Tensor): Shape {
   });
 }
 
-/** x [n, in] · wᵀ with w [out, in]. */
-export function linear(g: Graph, x: Tensor, w: Tensor): Tensor {
+/** x [n, in] · wᵀ with w [out, in], and `plus` [out] or [n, out] added in the same pass. */
+export function linear(g: Graph, x: Tensor, w: Tensor, plus?: Tensor): Tensor {
   if (x.shape.length !== 2 || w.shape.length !== 2 || x.shape[1] !== w.shape[1]) {
     shapeError("linear", "expected [n, in] and [out, in]", x, w);
   }
-  const y = gemm(g, x, w, false, true, [x.shape[0]!, w.shape[0]!]);
-  return g.record([x, w], y, (dy) => [
+  const y = gemm(g, x, w, false, true, [x.shape[0]!, w.shape[0]!], plus);
+  return g.record(plus ? [x, w, plus] : [x, w], y, (dy) => [
     gemm(g, dy, w, false, false, x.shape),
     weightGradient(g, dy, x, w.shape),
+    plus ? unbroadcast(g, dy, plus.shape) : null,
   ]);
 }
 
@@ -50,5 +51,15 @@ function weightGradient(g: Graph, dy: Tensor, x: Tensor, [out, width]: Shape): T
   });
 }
 
-const gemm = (g: Graph, a: Tensor, b: Tensor, tA: boolean, tB: boolean, shape: Shape): Tensor =>
-  g.emit1("Gemm", [a, b], shape, { transA: tA ? 1 : 0, transB: tB ? 1 : 0 });
+function gemm(
+  g: Graph,
+  a: Tensor,
+  b: Tensor,
+  tA: boolean,
+  tB: boolean,
+  shape: Shape,
+  plus?: Tensor,
+): Tensor {
+  const inputs = plus ? [a, b, plus] : [a, b];
+  return g.emit1("Gemm", inputs, shape, { transA: tA ? 1 : 0, transB: tB ? 1 : 0 });
+}
