@@ -5,10 +5,10 @@
 import { join } from "node:path";
 import { loadCommander } from "../deps.ts";
 import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
-import type { GpuNode } from "../gpu-node/verbs.ts";
+import { DEVICE_CHOICES, type DeviceChoice, type GpuNode } from "../gpu-node/verbs.ts";
 import { openWorkerNode } from "../gpu-node/worker_client.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
-import { runCommand, seed, whole } from "../shared/flags.ts";
+import { oneOf, runCommand, seed, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
 import { ENVIRONMENT_DEFAULTS, runConfig } from "./config_schema.ts";
@@ -115,7 +115,7 @@ export async function evaluateCheckpoint(
 
 async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
-  const { json, env: environment, data: source, ...request } = new Command("evaluate")
+  const { json, env: environment, data: source, device, ...request } = new Command("evaluate")
     .description("Evaluate a checkpoint on held-out items")
     .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
     .option("--env <id>", "environment (default: the checkpoint's)")
@@ -128,16 +128,26 @@ async function main(args: string[]): Promise<void> {
       "episodes played at once; changes nothing but speed",
       whole("--batch", 1, 100_000),
     )
+    .option(
+      "--device <name>",
+      `where the models run: ${DEVICE_CHOICES.join(", ")}`,
+      oneOf("--device", DEVICE_CHOICES),
+      "cpu",
+    )
     .option("--greedy", "take the most likely token instead of sampling")
     .option("--json", "print one JSON object")
     .parse(args, { from: "user" })
-    .opts<EvaluateRequest & { env?: string; json?: boolean }>();
+    .opts<EvaluateRequest & { env?: string; json?: boolean; device: DeviceChoice }>();
   const data = source === undefined ? undefined : dataOption(source);
   const team = readTeam(request.checkpoint);
   const played = environment ?? team?.environment;
   const saved = team !== null && team.environment === played ? team.options : {};
   await useDataOf(data === undefined ? saved : { data });
-  const result = await evaluateCheckpoint({ ...request, environment, data });
+  const result = await evaluateCheckpoint(
+    { ...request, environment, data },
+    undefined,
+    () => openWorkerNode({ device }),
+  );
   if (json) return console.log(JSON.stringify(result));
   for (const [key, value] of Object.entries(result)) {
     console.log(`${key.padEnd(12)} ${typeof value === "string" ? value : JSON.stringify(value)}`);

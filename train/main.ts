@@ -6,7 +6,8 @@ import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadCommander } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
-import { address, runCommand, seed, whole } from "../shared/flags.ts";
+import { DEVICE_CHOICES, type DeviceChoice } from "../gpu-node/verbs.ts";
+import { address, oneOf, runCommand, seed, whole } from "../shared/flags.ts";
 import { callJson } from "../shared/wire/call.ts";
 import { health } from "../shared/wire/health.ts";
 import { parse } from "../shared/wire/parse.ts";
@@ -34,6 +35,7 @@ interface Flags {
   gpu?: string;
   db?: string;
   token?: string;
+  device?: DeviceChoice;
 }
 
 async function readFlags(args: string[]): Promise<Flags> {
@@ -62,6 +64,11 @@ async function readFlags(args: string[]): Promise<Flags> {
       address("--edge"),
     )
     .option("--gpu <url>", "GPU node elsewhere", address("--gpu"))
+    .option(
+      "--device <name>",
+      `where the models run: ${DEVICE_CHOICES.join(", ")} (default: cpu)`,
+      oneOf("--device", DEVICE_CHOICES),
+    )
     .option("--db <url>", "libSQL server that holds the episodes")
     .option("--token <token>", "bearer token of edge and GPU node (default: COLLM_TOKEN)")
     .addHelpText("after", "\nEnvironment: COLLM_TOKEN, COLLM_DB_TOKEN token of the database server")
@@ -95,12 +102,18 @@ function checkResume(flags: Flags): void {
   );
 }
 
-function remoteOf({ edge, gpu, db, token }: Flags): Remote | undefined {
+function remoteOf({ edge, gpu, db, token, device }: Flags): Remote | undefined {
   if (edge === undefined && gpu === undefined && db === undefined) return undefined;
   if (edge === undefined || gpu === undefined || db === undefined) {
     throw new CollmError(
       "invalid_request",
       "Cannot train across hosts: --edge, --gpu and --db go together",
+    );
+  }
+  if (device !== undefined) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot train on --device ${device}: the GPU node at '${gpu}' has a device of its own`,
     );
   }
   return { edge, gpu, db, token: token ?? Deno.env.get("COLLM_TOKEN") };
@@ -138,7 +151,7 @@ async function main(args: string[]): Promise<void> {
     ? RunFolder.create(resolve(flags.out ?? join("runs", name)), config)
     : RunFolder.open(resolve(flags.resume));
   say(`Run folder ${folder.path}\n`);
-  const { result, roles, files } = await run(folder, remote).catch((error) => {
+  const { result, roles, files } = await run(folder, remote ?? flags.device).catch((error) => {
     // Nothing was measured yet: the folder would only be in the way of the next try.
     const fresh = flags.resume === undefined && !existsSync(folder.file("before.json"));
     if (fresh) rmSync(folder.path, { recursive: true });
@@ -146,6 +159,7 @@ async function main(args: string[]): Promise<void> {
   });
   say(`\n${describeResult(result, roles.environment).join("\n")}`);
   for (const file of files) say(`  ${file}`);
+  if (flags.device) say(`  trained on ${(await roles.node.health()).device}`);
   await roles.close();
   if (flags.json) console.log(JSON.stringify(result));
 }

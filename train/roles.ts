@@ -6,7 +6,7 @@
 import { act } from "../agents/act.ts";
 import { openHttpNode } from "../gpu-node/client/http.ts";
 import { loadTokenizer, type Tokenizer } from "../gpu-node/model/tokenizer.ts";
-import type { GpuNode, LoadRequest } from "../gpu-node/verbs.ts";
+import type { DeviceChoice, GpuNode, LoadRequest } from "../gpu-node/verbs.ts";
 import { openWorkerNode } from "../gpu-node/worker_client.ts";
 import { type Algorithm, criticNames } from "../shared/algorithms/algorithm.ts";
 import { createAlgorithm } from "../shared/algorithms/registry.ts";
@@ -28,6 +28,9 @@ export interface Remote {
   db: string;
   token?: string | undefined;
 }
+
+/** The roles' addresses, or the device of a GPU node in this process. */
+export type Where = Remote | DeviceChoice;
 
 export interface Roles {
   config: RunConfig;
@@ -72,17 +75,18 @@ export async function openRoles(
   config: RunConfig,
   run: string,
   database: string,
-  remote?: Remote,
+  where: Where = "cpu",
 ): Promise<Roles> {
+  const remote = typeof where === "string" ? undefined : where;
   await useDataOf(config.environment.options);
   const environment = createEnvironment(config.environment.id, config.environment.options);
   const algorithm = createAlgorithm(config.algorithm);
   const tokenizer = await loadTokenizer(config.policy.source);
   const dbToken = Deno.env.get("COLLM_DB_TOKEN");
   const store = await openStore(remote?.db ?? database, dbToken ? { auth_token: dbToken } : {});
-  const node = remote
-    ? openHttpNode(remote.gpu, remote.token === undefined ? {} : { token: remote.token })
-    : openWorkerNode();
+  const node = typeof where === "string"
+    ? openWorkerNode({ device: where })
+    : openHttpNode(where.gpu, where.token === undefined ? {} : { token: where.token });
   return {
     config,
     environment,

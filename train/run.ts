@@ -17,9 +17,9 @@ import {
   loadModels,
   modelNames,
   openRoles,
-  type Remote,
   type Roles,
   unloadHelpers,
+  type Where,
 } from "./roles.ts";
 import { rollOut, treeShape } from "./rollout.ts";
 import { recordMetrics } from "./run_metrics.ts";
@@ -39,13 +39,13 @@ export interface RunOutcome {
 /** Runs, or goes on with, the run in `folder`. The caller closes the outcome's roles. */
 export async function run(
   folder: RunFolder,
-  remote?: Remote,
+  where?: Where,
   line: ProgressLine = progressLine(),
 ): Promise<RunOutcome> {
   const started = performance.now();
   const config = folder.config();
   const name = basename(folder.path);
-  const roles = await openRoles(config, name, `file:${folder.file("episodes.db")}`, remote);
+  const roles = await openRoles(config, name, `file:${folder.file("episodes.db")}`, where);
   try {
     const saved = folder.manifest();
     await loadModels(

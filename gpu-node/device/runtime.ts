@@ -4,7 +4,13 @@
  */
 import { type InferenceSession, loadOnnxRuntime, type OnnxTensor } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
-import { type CompileOptions, type Device, type HostTensor, onHost } from "../device.ts";
+import {
+  type CompileOptions,
+  type Device,
+  type HostTensor,
+  onHost,
+  type Program,
+} from "../device.ts";
 import { encodeModel } from "../graph/encode.ts";
 import type { Graph } from "../graph/graph.ts";
 import { lower } from "../graph/lower.ts";
@@ -27,7 +33,7 @@ const THREADS = 2;
 export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Device> {
   const ort = await loadOnnxRuntime();
   const watch = new PlacementWatch();
-  const sessions = new Set<InferenceSession>();
+  const programs = new Set<Program>();
 
   const tensor = ({ data, dims }: HostTensor): OnnxTensor =>
     new ort.Tensor(typeOf(data), data as Float32Array, [...dims]) as OnnxTensor;
@@ -63,9 +69,13 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
       ...watching?.options,
       extra: { "session.force_spinning_stop": spins ? "0" : "1" },
     });
-    sessions.add(session);
     let first = watching;
-    return {
+    const endWatch = async () => {
+      const watched = first;
+      first = null;
+      await watched?.finish(session);
+    };
+    const program: Program = {
       async run(
         feeds: Record<string, HostTensor | OnnxTensor>,
         into?: Record<string, OnnxTensor>,
@@ -74,23 +84,24 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
           Object.fromEntries(session.outputNames.map((output) => [output, into[output] ?? null]));
         const inputs = bind(feeds);
         const outputs = await (fetches ? session.run(inputs, fetches) : session.run(inputs));
-        const watched = first;
-        first = null;
-        await watched?.finish(session);
+        await endWatch();
         return outputs as Record<string, OnnxTensor>;
       },
       async release() {
-        if (sessions.delete(session)) await session.release();
+        if (!programs.delete(program)) return;
+        await endWatch();
+        await session.release();
       },
     };
+    programs.add(program);
+    return program;
   }
 
   const { upload, read } = keeps
     ? transfers(compile, tensor)
     : { upload: (value: HostTensor) => Promise.resolve(tensor(value)), read: hostData };
   const close = async () => {
-    for (const session of sessions) await session.release();
-    sessions.clear();
+    for (const program of [...programs]) await program.release();
   };
   return { name, compile, tensor, upload, read, cpuNodes: () => watch.cpuNodes(), close };
 }

@@ -68,6 +68,17 @@ for (
       /'evaluation.temperature' with value 0.0001: expected 0 \(greedy\) or a number from 0.001 to/,
       ["--set=evaluation.temperature=0.0001"],
     ],
+    ["an unknown device", /Cannot use --device 'gpu': expected one of cpu, webgpu, cuda, auto$/, [
+      "--device=gpu",
+    ]],
+    [
+      "a device beside a GPU node elsewhere",
+      /Cannot train on --device cpu: the GPU node at 'http/,
+      [
+        ...REMOTE,
+        "--device=cpu",
+      ],
+    ],
     ["an edge that does not answer", /Cannot reach http:\/\/127\.0\.0\.1:1\/health: /, REMOTE],
     ["an edge that is no address", /Cannot use --edge 'edge:8000': expected an address/, [
       "--edge=edge:8000",
