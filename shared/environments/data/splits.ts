@@ -73,6 +73,7 @@ export function partOf<T>(splits: Splits<T>, part: string, what: string): readon
     );
   }
   const items = splits[name]!;
+  if (match[2] === undefined) return items;
   const bound = (text: string | undefined, end: number) => {
     if (!text) return end;
     const value = Number(text.replace(/%$/, ""));
