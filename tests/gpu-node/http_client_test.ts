@@ -94,6 +94,8 @@ Deno.test("openHttpNode gives for every verb what the kernel gives", () =>
       (n) => n.score("tiny", sequences),
     ];
     for (const verb of verbs) assert.deepEqual(await verb(node), await verb(local));
+    const health = async (n: GpuNode) => ({ ...await n.health(), memory_bytes: 0 });
+    assert.deepEqual(await health(node), await health(local));
     const strip = async (n: GpuNode) => (await n.list()).map(({ source: _, ...info }) => info);
     assert.deepEqual(await strip(node), await strip(local));
     await node.load({ policy: "more", source: "tiny", value_head: { seed: 5 } });
