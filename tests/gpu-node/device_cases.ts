@@ -15,6 +15,7 @@ import { readCheckpointTensors } from "../../gpu-node/model/checkpoint.ts";
 import type { DeviceName, LoadRequest, SampleResult, UpdateRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { uniforms } from "../../shared/random.ts";
+import { REPOSITORY } from "../support/data.ts";
 import { close, compareGradients, FAMILIES, golden, relative } from "./golden.ts";
 
 const name = (Deno.env.get("COLLM_TEST_DEVICE") ?? "webgpu") as DeviceName;
@@ -176,6 +177,17 @@ Deno.test("an adapter learns and samples as on the CPU", async () => {
   );
   assert.deepEqual(actual.map(tokensOf), expected.map(tokensOf));
   const scores = await each((kernel) => kernel.score(policy, sequences));
+  closeRows(scores[0].logprobs, scores[1].logprobs, "logprob");
+});
+
+Deno.test("a frozen policy scores and draws as on the CPU", async () => {
+  const source = join(REPOSITORY, "models", "collm-tiny");
+  const { policy, each } = await both("llama-tiny", { source, frozen: true });
+  const request = { policy, prompts: [[5, 6, 7]], seeds: [1], temperature: 1, stop_tokens: [] };
+  const [expected, actual] = await each((kernel) => kernel.sample({ ...request, max_tokens: 6 }));
+  assert.deepEqual(tokensOf(actual), tokensOf(expected));
+  const sequence = { tokens: [5, 6, 7, ...tokensOf(expected)], prompt_length: 3 };
+  const scores = await each((kernel) => kernel.score(policy, [sequence]));
   closeRows(scores[0].logprobs, scores[1].logprobs, "logprob");
 });
 
