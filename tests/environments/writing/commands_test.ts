@@ -80,6 +80,16 @@ Deno.test("deno task serve --data lets requests choose a data set by name and re
       for (const data of [file, "/etc/passwd", "hf:owner/posts", "builtin"]) {
         await assert.rejects(reset(data), { code: "not_found" }, data);
       }
+      const url = `${edge.url}/v1/environments/arxiv/score`;
+      const actions = { agent_1: "a ".repeat(128), agent_2: "a ".repeat(128) };
+      // deno-lint-ignore no-explicit-any -- any answer
+      const { rewards, components }: any = await callJson("POST", url, {
+        task: { abstract: "Trees grow." },
+        ...{ actions, options: { compat: "reference" } },
+      }, {});
+      assert.equal(rewards.agent_1, 0.5 + (1 - 0.8) / 0.5 + 0.5 + 0.6);
+      // The published log pays a ratio of 1 in full, and sees no words but stopwords.
+      assert.deepEqual([components.level2_reward, components.level3_reward], [1, 0]);
     } finally {
       assert.equal(await edge.end(), 0);
     }
