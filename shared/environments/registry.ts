@@ -4,6 +4,7 @@
  */
 import { CollmError, suggest } from "../errors.ts";
 import type { Environment } from "./environment.ts";
+import { createHouseBuild } from "./minecraft/house_build/index.ts";
 import { createStrBuild } from "./minecraft/str_build/index.ts";
 import { createArxiv, createTldr } from "./writing/index.ts";
 
@@ -11,6 +12,7 @@ type Create = (options: Record<string, unknown>) => Environment;
 
 const FACTORIES = {
   str_build: createStrBuild,
+  house_build: createHouseBuild,
   tldr: createTldr,
   arxiv: createArxiv,
 } satisfies Record<string, Create>;

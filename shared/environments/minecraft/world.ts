@@ -28,8 +28,8 @@ export function boxSize({ from, to }: Box): Position {
   return [to[0] - from[0] + 1, to[1] - from[1] + 1, to[2] - from[2] + 1];
 }
 
-export function inBox({ from, to }: Box, at: Position): boolean {
-  return at.every((value, axis) => value >= from[axis]! && value <= to[axis]!);
+export function inBox({ from, to }: Box, [x, y, z]: Position): boolean {
+  return x >= from[0] && x <= to[0] && y >= from[1] && y <= to[1] && z >= from[2] && z <= to[2];
 }
 
 /** The box with two given corners in any order. */
@@ -40,10 +40,10 @@ export function boxOf(a: Position, b: Position): Box {
   };
 }
 
-/** A world of air. */
-export function emptyWorld(box: Box): World {
+/** A world of air; its block names begin with the given ones, air first. */
+export function emptyWorld(box: Box, blocks: readonly string[] = [AIR]): World {
   const [width, height, depth] = boxSize(box);
-  return { box, blocks: [AIR], cells: new Uint16Array(width * height * depth) };
+  return { box, blocks: [...blocks], cells: new Uint16Array(width * height * depth) };
 }
 
 /** Block at a cell; air outside the box. */
@@ -57,10 +57,25 @@ export function applyCommands(world: World, commands: readonly Command[]): World
     if (command.verb === "kill") continue;
     let block = world.blocks.indexOf(command.block);
     if (block < 0) block = world.blocks.push(command.block) - 1;
-    const box = command.verb === "fill" ? command.box : { from: command.at, to: command.at };
-    for (const at of positions(box)) world.cells[cellIndex(world, at)] = block;
+    if (command.verb === "setblock") world.cells[cellIndex(world, command.at)] = block;
+    else fillBox(world, command.box, block);
   }
   return world;
+}
+
+function fillBox(world: World, { from, to }: Box, block: number): void {
+  const row = to[0] - from[0] + 1;
+  for (let z = from[2]; z <= to[2]; z++) {
+    for (let y = from[1]; y <= to[1]; y++) {
+      const start = cellIndex(world, [from[0], y, z]);
+      world.cells.fill(block, start, start + row);
+    }
+  }
+}
+
+/** The order in which people list cells: top row first, left to right. */
+export function readingOrder(cells: readonly Position[]): Position[] {
+  return [...cells].sort((a, b) => b[1] - a[1] || a[0] - b[0] || a[2] - b[2]);
 }
 
 /** Every cell of a box: x fastest, then y, then z. */
@@ -76,7 +91,7 @@ function cellIndex({ box }: World, at: Position): number {
   if (!inBox(box, at)) {
     throw new CollmError("internal", `Cannot write block at ${at.join(" ")}: outside the world`);
   }
-  const [width, height] = boxSize(box);
-  const { from } = box;
+  const { from, to } = box;
+  const [width, height] = [to[0] - from[0] + 1, to[1] - from[1] + 1];
   return ((at[2] - from[2]) * height + (at[1] - from[1])) * width + (at[0] - from[0]);
 }

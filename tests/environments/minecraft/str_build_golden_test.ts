@@ -1,6 +1,8 @@
 /** StrBuild against the numbers of the published code: rewards, metrics, tasks, feedback facts. */
 import assert from "node:assert/strict";
 import { textRows } from "../../../shared/environments/minecraft/font.ts";
+import { commandLimits } from "../../../shared/environments/minecraft/limits.ts";
+import { readingOrder } from "../../../shared/environments/minecraft/world.ts";
 import { textureFamily } from "../../../shared/environments/minecraft/textures.ts";
 import { build } from "../../../shared/environments/minecraft/str_build/build.ts";
 import {
@@ -9,12 +11,7 @@ import {
   rewardText,
   subsetSize,
 } from "../../../shared/environments/minecraft/str_build/feedback.ts";
-import {
-  commandLimits,
-  readingOrder,
-  targetCells,
-  targetOf,
-} from "../../../shared/environments/minecraft/str_build/task.ts";
+import { targetCells, targetOf } from "../../../shared/environments/minecraft/str_build/task.ts";
 import { createStrBuild } from "../../../shared/environments/minecraft/str_build/index.ts";
 import { close, golden } from "../golden.ts";
 

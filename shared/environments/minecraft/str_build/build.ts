@@ -2,10 +2,11 @@
  * One turn's build: each agent's text to commands, all of them applied to a world of air in
  * playing order, and the world scored. Leaves out episodes (index.ts).
  */
+import { commandLimits } from "../limits.ts";
 import { commandText, parseCommands, type ParsedCommands } from "../parse.ts";
 import { applyCommands, emptyWorld, type World } from "../world.ts";
 import { type BuildMetrics, components, scoreBuild } from "./reward.ts";
-import { commandLimits, palettes, type StrBuildTask, type Target, targetOf } from "./task.ts";
+import { palettes, type StrBuildTask, type Target, targetOf } from "./task.ts";
 
 export interface Build {
   target: Target;

@@ -4,8 +4,8 @@
  * of its cells are wrong; score_feedback gives the reward alone.
  */
 import { AIR } from "../textures.ts";
-import { blockAt, type Position, positions, type World } from "../world.ts";
-import { isTarget, palettes, readingOrder, type Target } from "./task.ts";
+import { blockAt, type Position, positions, readingOrder, type World } from "../world.ts";
+import { isTarget, palettes, type Target } from "./task.ts";
 
 export const FEEDBACK_MODES = ["position_feedback", "perfect_feedback", "score_feedback"] as const;
 export type FeedbackMode = typeof FEEDBACK_MODES[number];

@@ -8,6 +8,7 @@ import { CollmError } from "../../../errors.ts";
 import { actionTexts, forAll, perAgent } from "../../actions.ts";
 import type { Observation, PerAgent, PureEnvironment, StepResult } from "../../environment.ts";
 import { readFields } from "../../options.ts";
+import { maxCommands } from "../limits.ts";
 import { blindBound } from "./blind.ts";
 import { acceptedTexts, type Build, build, buildComponents, parseInfo } from "./build.ts";
 import { compactPrompt } from "./compact.ts";
@@ -16,7 +17,7 @@ import { followUpPrompt, type PromptSetting, SYSTEM_MESSAGE, taskPrompt } from "
 import { renderBuild } from "./render.ts";
 import { scoreRange } from "./reward.ts";
 import { findItem, itemWord, splitInfos } from "./splits.ts";
-import { inlineTask, maxCommands, type StrBuildTask } from "./task.ts";
+import { inlineTask, type StrBuildTask } from "./task.ts";
 
 export type { StrBuildTask } from "./task.ts";
 

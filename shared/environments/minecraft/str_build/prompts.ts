@@ -4,10 +4,11 @@
  * false) the letter is not shown on turn 1, as in the published runs.
  * Leaves out which facts a follow-up tells (feedback.ts).
  */
+import { commandLimits } from "../limits.ts";
 import { AIR } from "../textures.ts";
-import type { Position, World } from "../world.ts";
+import { type Position, readingOrder, type World } from "../world.ts";
 import { corrections, type FeedbackMode, rewardText, subsetSize } from "./feedback.ts";
-import { commandLimits, palettes, readingOrder, type StrBuildTask, targetOf } from "./task.ts";
+import { palettes, type StrBuildTask, targetOf } from "./task.ts";
 
 /** What the wording depends on besides the task. */
 export interface PromptSetting {

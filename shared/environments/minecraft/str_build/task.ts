@@ -7,6 +7,7 @@ import { z } from "../../../../deps.ts";
 import { readFields } from "../../options.ts";
 import type { TaskItem } from "../../environment.ts";
 import { GLYPH_SIZE, textRows } from "../font.ts";
+import { maxCommands } from "../limits.ts";
 import { PALETTES } from "../textures.ts";
 import { type Box, type Position, positions } from "../world.ts";
 
@@ -27,9 +28,6 @@ export interface Target {
   /** Target cells by x, then y, ascending: the order of the compact prompt. */
   cells: Position[];
 }
-
-/** Range of `max_commands`. */
-export const maxCommands = z.int().min(1).max(10_000);
 
 /** Target of a word; lower case is set as capitals, other characters as blanks. */
 export function targetOf(word: string, spacing?: number): Target {
@@ -56,22 +54,9 @@ export function isTarget({ rows }: Target, [x, y]: Position): boolean {
   return rows[GLYPH_SIZE - 1 - y]?.[x] === "#";
 }
 
-/** The order in which people list cells: top row first, left to right. */
-export function readingOrder(cells: readonly Position[]): Position[] {
-  return [...cells].sort((a, b) => b[1] - a[1] || a[0] - b[0] || a[2] - b[2]);
-}
-
 /** Blocks of each agent (air not listed). */
 export function palettes(agents: number): readonly (readonly string[])[] {
   return PALETTES.slice(0, agents);
-}
-
-/** Command limit of each agent: equal shares, the remainder to the first agents. */
-export function commandLimits(total: number, agents: number): number[] {
-  return Array.from(
-    { length: agents },
-    (_, agent) => Math.floor(total / agents) + (agent < total % agents ? 1 : 0),
-  );
 }
 
 /**
