@@ -1,0 +1,161 @@
+/**
+ * The reward of a helper function `aux` and a main function (arXiv 2601.21972, coding domain):
+ * both defined, the program parses, tests pass, the helper is of use. Stops at the first level
+ * that fails and keeps what was earned; at most 4, for a single agent 2.1.
+ */
+import { hasReturn, ignoredReference, isWrapper, usesAux } from "./analysis.ts";
+import { contextOf, extract } from "./clean.ts";
+import {
+  functionReference,
+  importsReference,
+  runReference,
+  testsReference,
+} from "./clean_reference.ts";
+import type { Sandbox, Verdict } from "./sandbox/index.ts";
+import type { CodingTask } from "./task.ts";
+
+export const AUX_DEFINED = 0.4;
+export const MAIN_DEFINED = 0.6;
+export const PARSED = 0.5;
+export const ALL_PASSED = 1;
+export const AUX_USED = 0.5;
+export const NO_WRAPPER = 1;
+export const AUX_IGNORED = -0.5;
+
+export interface Setting {
+  /** Whether things are done as published, defects included. */
+  reference: boolean;
+  /** Seconds for loading and for each test. */
+  time_limit_s: number;
+}
+
+export interface TestReport {
+  text: string;
+  passed: boolean;
+  /** Why it failed, such as `AssertionError` or `TimeoutError`; `null` when it passed. */
+  why: string | null;
+}
+
+/** All that is known about one joint action; a JSON value. */
+export interface Report {
+  /** Extracted functions; "" where there is none. */
+  aux: string;
+  main: string;
+  aux_defined: boolean;
+  main_defined: boolean;
+  parsed: boolean;
+  /** Why the program does not parse, does not load, or was ended. */
+  problem: string | null;
+  tests: TestReport[];
+  passed: number;
+  timeouts: number;
+  uses_aux: boolean;
+  wrapper: boolean;
+  /** Calls of `aux` whose result is lost, as they count for the reward. */
+  ignored: string[];
+  reward: number;
+}
+
+/** Functions, program and tests of a joint action, before anything is run. */
+interface Prepared {
+  aux: string;
+  main: string;
+  code: string;
+  tests: { text: string; run: string }[];
+}
+
+/** Judges completions; `aux` is "" for a single agent. */
+export async function judge(
+  sandbox: Sandbox,
+  task: CodingTask,
+  completions: { aux: string; main: string },
+  setting: Setting,
+): Promise<Report> {
+  const { aux, main, code, tests } = setting.reference
+    ? prepareReference(task, completions)
+    : await prepare(sandbox, task, completions);
+  const report: Report = {
+    ...{ aux, main, aux_defined: hasReturn(aux), main_defined: hasReturn(main) },
+    ...{ parsed: false, problem: null, passed: 0, timeouts: 0, uses_aux: false, wrapper: false },
+    ...{ tests: tests.map(({ text }) => ({ text, passed: false, why: "NotRun" })) },
+    ...{ ignored: [], reward: 0 },
+  };
+  if (report.main_defined) {
+    const verdict = await sandbox.run({
+      ...{ code, entry: task.entry_point, tests: tests.map((test) => test.run) },
+      ...{ setup: task.prompt, time_limit_s: setting.time_limit_s },
+    });
+    readVerdict(report, verdict);
+    if (report.passed > 0 && aux !== "") {
+      report.uses_aux = usesAux(main);
+      report.wrapper = isWrapper(main);
+      report.ignored = setting.reference ? ignoredReference(main) : await notes(sandbox, main);
+    }
+  }
+  report.reward = rewardOf(report).total;
+  return report;
+}
+
+function prepareReference(task: CodingTask, completions: { aux: string; main: string }): Prepared {
+  const aux = functionReference(completions.aux, "aux");
+  const main = functionReference(completions.main, task.entry_point);
+  const parts = [importsReference(task.prompt), aux, main];
+  const tests = testsReference(task.test, task.entry_point);
+  return {
+    ...{ aux, main, code: parts.filter((part) => part !== "").join("\n\n") },
+    tests: tests.map((text) => ({ text, run: runReference(text) })),
+  };
+}
+
+async function prepare(
+  sandbox: Sandbox,
+  task: CodingTask,
+  completions: { aux: string; main: string },
+): Promise<Prepared> {
+  const aux = extract(completions.aux, "aux");
+  const main = extract(completions.main, task.entry_point);
+  const context = contextOf(task.prompt, task.entry_point);
+  const parts = [context, aux.code && aux.beside, aux.code, main.beside, main.code];
+  const { tests } = await sandbox.ask<{ tests: string[] }>({
+    ...{ op: "split", test: task.test, entry: task.entry_point },
+  });
+  return {
+    ...{ aux: aux.code, main: main.code },
+    code: parts.filter((part) => part !== "").join("\n\n"),
+    tests: tests.map((text) => ({ text, run: text })),
+  };
+}
+
+/** Results of `aux` that main throws away; `reference` as the published feedback sees them. */
+export async function notes(sandbox: Sandbox, main: string, reference = false): Promise<string[]> {
+  const question = { op: "notes", code: main, helper: "aux", reference };
+  return (await sandbox.ask<{ notes: string[] }>(question)).notes;
+}
+
+function readVerdict(report: Report, verdict: Verdict): void {
+  const { error, cause } = verdict;
+  report.parsed = verdict.parsed;
+  report.problem = cause ?? (error && `${error.type}: ${error.message}`);
+  report.passed = verdict.passed;
+  report.timeouts = verdict.timeouts;
+  report.tests = report.tests.map(({ text }, i) => {
+    const { passed, error } = verdict.tests[i]!;
+    return { text, passed, why: error?.type ?? null };
+  });
+}
+
+/** The parts of the reward that a report earns. */
+export function rewardOf(report: Report) {
+  const share = report.tests.length === 0 ? 0 : report.passed / report.tests.length;
+  const used = report.uses_aux;
+  const parts = {
+    aux_definition: report.aux_defined ? AUX_DEFINED : 0,
+    main_definition: report.main_defined ? MAIN_DEFINED : 0,
+    syntax: report.parsed ? PARSED : 0,
+    tests: report.parsed ? ALL_PASSED * share : 0,
+    aux_usage: used ? AUX_USED : 0,
+    no_wrapper: used && !report.wrapper ? NO_WRAPPER : 0,
+    ignored_call: used && report.ignored.length > 0 ? AUX_IGNORED : 0,
+  };
+  return { ...parts, total: Object.values(parts).reduce((sum, part) => sum + part, 0) };
+}
