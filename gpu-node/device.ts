@@ -37,6 +37,8 @@ export interface CompileOptions {
    * sampling faster, and takes the cores from whatever program runs next.
    */
   spins?: boolean;
+  /** Threads within an operation; default: those of the device. */
+  threads?: number;
   /**
    * Outputs that stay in the device's memory, to be fed to later runs; whoever takes them frees
    * them (`dispose` below). A device that shares the host's memory ignores it.

@@ -53,12 +53,15 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
     throw new CollmError("internal", `Cannot run on device '${name}': input '${key}' ${where}`);
   }
 
-  async function compile(graph: Graph, { spins = false, keep }: CompileOptions = {}) {
+  async function compile(
+    graph: Graph,
+    { spins = false, threads = THREADS, keep }: CompileOptions = {},
+  ) {
     const bytes = await encodeModel(graph, plain ? lower : undefined);
     const watching = name === "cpu" ? null : await watch.start();
     const session: InferenceSession = await ort.InferenceSession.create(bytes, {
       executionProviders: [name],
-      intraOpNumThreads: THREADS,
+      intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: "sequential",
       // Shapes change from call to call: planning memory per shape costs more than it saves.

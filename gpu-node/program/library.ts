@@ -20,6 +20,16 @@ import {
 } from "./update.ts";
 import { weightsAsInputs, type WeightSource } from "./weights.ts";
 
+/**
+ * Numbers of weights below which decoding takes one thread: its products are so small that a second
+ * gains nothing, and waits at every one of them when the cores have other work as well.
+ */
+const ONE_THREAD = 2_000_000;
+
+/** Number of weights. */
+export const parametersOf = ({ shapes }: ModelSpec): number =>
+  [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+
 export interface UpdateProgram {
   program: Program;
   /** Parameters that the loss reaches. */
@@ -68,7 +78,6 @@ export class ProgramLibrary {
       spec,
       () =>
         this.device.compile(prefillGraph(spec, source, positionsOf(spec.config), targets), {
-          spins: true,
           keep: () => true,
         }),
     );
@@ -86,6 +95,7 @@ export class ProgramLibrary {
   compileDecode(spec: ModelSpec, form: DecodeForm, source: WeightSource): Promise<Program> {
     return this.device.compile(decodeGraph(spec, source, positionsOf(spec.config), form), {
       spins: true,
+      ...parametersOf(spec) < ONE_THREAD && { threads: 1 },
       keep: (output) => output.includes("_after"),
     });
   }

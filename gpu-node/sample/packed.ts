@@ -6,7 +6,7 @@
 import type { Program } from "../device.ts";
 import { type Base, type Policy, weightsOf } from "../policy.ts";
 import type { DecodeForm } from "../program/decode.ts";
-import type { ProgramLibrary } from "../program/library.ts";
+import { parametersOf, type ProgramLibrary } from "../program/library.ts";
 import { weightsAsConstants } from "../program/weights.ts";
 import { bareSpec } from "./spec.ts";
 
@@ -28,8 +28,7 @@ export class PackedDecoders {
   /** The program for a policy, or null where its weights are better fed to it as inputs. */
   async get(policy: Policy, form: DecodeForm): Promise<Program | null> {
     const spec = bareSpec(policy.spec);
-    const size = [...spec.shapes.values()]
-      .reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const size = parametersOf(spec);
     const { device } = this.library;
     if (device.name !== "cpu" || size < FEWEST || size > MOST) return null;
     const owner = policy.base ?? policy;
