@@ -23,6 +23,7 @@ Deno.test("createEnvironment gives str_build with its defaults", () => {
     feedback: "position_feedback",
     max_commands: 300,
     provide_graph: true,
+    compat: "fixed",
   });
   assert.deepEqual(environment.agents, ["agent_1", "agent_2"]);
   assert.equal(environment.turns, 4);

@@ -188,3 +188,19 @@ Deno.test("score refuses actions of unknown, missing or silent agents", () => {
   refuse({ agent_1: "" }, /agent 'agent_2' needs a text but has none/);
   refuse({ agent_1: "", agent_2: 3 as unknown as string }, /needs a text but has a number/);
 });
+
+Deno.test("compat reference scores turn 1 without the grid against the last word of its prompt", () => {
+  const published = createStrBuild({ provide_graph: false, compat: "reference", turns: 2 });
+  const { state, observations } = published.reset(I, 0);
+  const first = published.step(I, state, perfect("L"));
+  assert.equal(first.rewards["agent_1"], 2);
+  assert.equal(published.step(I, first.state, perfect("I")).rewards["agent_1"], 2);
+  assert.equal(published.score(I, perfect("I")).rewards["agent_1"], 2);
+  assert.equal(observations["agent_1"]!.messages?.length, 2);
+  assert.equal(first.observations["agent_1"]!.messages, null);
+  const word = { word: "ICML", max_commands: 300 };
+  assert.equal(published.step(word, state, perfect("CLIM")).rewards["agent_1"], 2);
+  for (const options of [{ provide_graph: false }, { compat: "reference" }]) {
+    assert.equal(createStrBuild(options).step(I, state, perfect("I")).rewards["agent_1"], 2);
+  }
+});

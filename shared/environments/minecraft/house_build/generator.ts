@@ -10,8 +10,8 @@ import { HOUSE_BLOCKS, INVENTORY } from "./paper_houses.ts";
 /** Cells along x, y and z. */
 export type HouseSize = readonly [width: number, height: number, depth: number];
 
-/** Least and greatest side of a generated house. */
-export const SIDES = { least: 3, greatest: 12 } as const;
+/** Least and greatest sides of a generated house; five wide, so that a door is not the wall. */
+export const SIDES = { least: [5, 3, 3], greatest: 12 } as const;
 
 /** Choices that change how many other choices there are. */
 interface Frame {

@@ -22,7 +22,7 @@ import type { HouseTask } from "./task.ts";
 
 export type { HouseTask } from "./task.ts";
 
-const side = z.int().min(SIDES.least).max(SIDES.greatest);
+const [width, height, depth] = SIDES.least.map((least) => z.int().min(least).max(SIDES.greatest));
 
 const OPTIONS = z.object({
   /** Turns of an episode. */
@@ -42,7 +42,7 @@ const OPTIONS = z.object({
   /** Damage of every spider: what the published draw (three of 1 to 3, seed 42) gave. */
   spider_attacks: RULES.spider_attacks.default([3, 1, 1]),
   /** Sizes of generated houses, cells along x, y and z. */
-  sizes: z.array(z.tuple([side, side, side])).min(1).max(64).default([[6, 7, 7]]),
+  sizes: z.array(z.tuple([width!, height!, depth!])).min(1).max(64).default([[6, 7, 7]]),
   /** reference: follow-ups without chat template, published layers of rect_modification. */
   compat: z.enum(["fixed", "reference"]).default("fixed"),
 });
@@ -81,7 +81,7 @@ export function createHouseBuild(
     turns,
     rewardRange: [agents.length === 1 ? 0 : -0.1, 1],
     options,
-    splits: () => splitInfos(sizes),
+    splits: splitInfos,
     item: (split, index) => item(itemHouse(split, index, sizes)),
     task: (input) => typeof input === "string" ? find(input) : inlineTask(input, rules, find),
 

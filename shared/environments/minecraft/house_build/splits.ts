@@ -18,17 +18,14 @@ export type HouseLayers = Pick<
 
 /** Every 16th number is held out. */
 const HELD_OUT = 16;
-/** A split with more houses than this counts as endless. */
-const ENDLESS = 1e6;
 const EVAL_SIZES = { eval: 64, eval_large: 256 } as const;
 
-/** Splits of an environment with houses of the given sizes. */
-export function splitInfos(sizes: readonly HouseSize[]): SplitInfo[] {
-  const count = trainCount(sizes);
+export function splitInfos(): SplitInfo[] {
   return [
     {
       name: "train",
-      size: count > ENDLESS ? null : count,
+      // More than a million of the least size.
+      size: null,
       description: "Generated houses, all different; no held-out one",
     },
     { name: "eval", size: EVAL_SIZES.eval, description: "64 held-out generated houses" },
@@ -52,9 +49,9 @@ export function itemHouse(
   index: number,
   sizes: readonly HouseSize[],
 ): { id: string; house: HouseLayers } {
-  const info = splitInfos(sizes).find(({ name }) => name === split);
+  const info = splitInfos().find(({ name }) => name === split);
   if (!info) {
-    const hint = suggest(split, splitInfos(sizes).map(({ name }) => name));
+    const hint = suggest(split, splitInfos().map(({ name }) => name));
     throw new CollmError("not_found", `Cannot find split '${split}' of 'house_build': ${hint}`);
   }
   const size = info.size ?? trainCount(sizes);
@@ -80,7 +77,7 @@ export function findHouse(id: string): { id: string; house: HouseLayers } {
     /^house_build_(train|eval|eval_large)_([0-9]{1,2}x[0-9]{1,2}x[0-9]{1,2})_([0-9]{3,15})$/
       .exec(id);
   const size = match?.[2]?.split("x").map(Number) as [number, number, number] | undefined;
-  if (match && size?.every((side) => side >= SIDES.least && side <= SIDES.greatest)) {
+  if (match && size?.every((side, i) => side >= SIDES.least[i]! && side <= SIDES.greatest)) {
     const [split, index] = [match[1]!, Number(match[3])];
     const most = split === "train" ? trainCount([size]) : EVAL_SIZES[split as "eval"];
     const item = index < most ? generated(split, index, size) : undefined;

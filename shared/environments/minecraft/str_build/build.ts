@@ -2,8 +2,9 @@
  * One turn's build: each agent's text to commands, all of them applied to a world of air in
  * playing order, and the world scored. Leaves out episodes (index.ts).
  */
+import { lineCounts } from "../building.ts";
 import { commandLimits } from "../limits.ts";
-import { commandText, parseCommands, type ParsedCommands } from "../parse.ts";
+import { parseCommands, type ParsedCommands } from "../parse.ts";
 import { applyCommands, emptyWorld, type World } from "../world.ts";
 import { type BuildMetrics, components, scoreBuild } from "./reward.ts";
 import { palettes, type StrBuildTask, type Target, targetOf } from "./task.ts";
@@ -35,22 +36,5 @@ export function build(task: StrBuildTask, texts: readonly string[]): Build {
 
 /** Components of a build, as logs and evaluations take them. */
 export function buildComponents({ metrics, parsed }: Build): Record<string, number> {
-  const accepted = parsed.reduce((sum, { accepted }) => sum + accepted.length, 0);
-  const rejected = parsed.reduce((sum, { rejectedCount }) => sum + rejectedCount, 0);
-  return components(metrics, accepted, rejected);
-}
-
-/** Accepted commands of each agent in canonical spelling; the same build comes from them. */
-export function acceptedTexts({ parsed }: Build): string[][] {
-  return parsed.map(({ accepted }) => accepted.map(commandText));
-}
-
-/** What an agent may know of how its own text was read. */
-export function parseInfo({ accepted, rejected, rejectedCount }: ParsedCommands) {
-  return {
-    accepted_lines: accepted.length,
-    rejected_lines: rejectedCount,
-    /** The first of them. */
-    rejected: rejected.slice(0, 20),
-  };
+  return components(metrics, ...lineCounts(parsed));
 }

@@ -1,22 +1,22 @@
 /**
  * StrBuild as an environment: one or two agents build a word of block letters, a few turns, each
  * from a world of air, with feedback between turns (arXiv 2601.21972, game-playing domain).
- * Leaves out early stopping: a perfect score does not end an episode, the trainer may.
  */
 import { z } from "../../../../deps.ts";
 import { CollmError } from "../../../errors.ts";
-import { actionTexts, forAll, perAgent } from "../../actions.ts";
-import type { Observation, PerAgent, PureEnvironment, StepResult } from "../../environment.ts";
+import { actionTexts } from "../../actions.ts";
+import type { PureEnvironment } from "../../environment.ts";
 import { readFields } from "../../options.ts";
+import { buildingEpisodes, type BuildState, chat } from "../building.ts";
 import { maxCommands } from "../limits.ts";
 import { blindBound } from "./blind.ts";
-import { acceptedTexts, type Build, build, buildComponents, parseInfo } from "./build.ts";
+import { build, buildComponents } from "./build.ts";
 import { compactPrompt } from "./compact.ts";
 import { FEEDBACK_MODES } from "./feedback.ts";
 import { followUpPrompt, type PromptSetting, SYSTEM_MESSAGE, taskPrompt } from "./prompts.ts";
 import { renderBuild } from "./render.ts";
 import { scoreRange } from "./reward.ts";
-import { findItem, itemWord, splitInfos } from "./splits.ts";
+import { findItem, itemWord, publishedWord, splitInfos } from "./splits.ts";
 import { inlineTask, type StrBuildTask } from "./task.ts";
 
 export type { StrBuildTask } from "./task.ts";
@@ -33,25 +33,22 @@ const OPTIONS = z.object({
   max_commands: maxCommands.default(300),
   /** Paper style: show the grid on turn 1. The published runs did not. */
   provide_graph: z.boolean().default(true),
+  /**
+   * reference: without the grid, turn 1 is scored against the last published word of the same
+   * prompt, and follow-ups come without chat template.
+   */
+  compat: z.enum(["fixed", "reference"]).default("fixed"),
 });
 
 export type StrBuildOptions = z.output<typeof OPTIONS>;
 
-export interface StrBuildState {
-  /** 1-based turn to be played; `turns` + 1 after the last. */
-  turn: number;
-  /** Reward of the previous turn. */
-  reward: number | null;
-  /** Accepted commands of the previous turn; each agent is shown its own only. */
-  commands: PerAgent<string[]>;
-}
-
 /** Environment `str_build`; see `StrBuildOptions` for its options and their defaults. */
 export function createStrBuild(
   input: Record<string, unknown> = {},
-): PureEnvironment<StrBuildTask, StrBuildState> {
+): PureEnvironment<StrBuildTask, BuildState> {
   const options = readOptions(input);
   const agents = Array.from({ length: options.agents }, (_, i) => `agent_${i + 1}`);
+  const reference = options.compat === "reference";
   const setting: PromptSetting = {
     agents: options.agents,
     turns: options.turns,
@@ -59,37 +56,7 @@ export function createStrBuild(
     feedback: options.feedback,
   };
 
-  function observe(task: StrBuildTask, state: StrBuildState): PerAgent<Observation> {
-    const { turn, reward } = state;
-    if (options.prompt_style === "compact") {
-      return perAgent(
-        agents,
-        agents.map((_, agent) => {
-          return { turn, text: compactPrompt(task, agent, turn, reward), messages: null };
-        }),
-      );
-    }
-    const texts = agents.map((name) => (state.commands[name] ?? []).join("\n"));
-    const world = reward === null ? undefined : build(task, texts).world;
-    return perAgent(
-      agents,
-      agents.map((name, agent) => {
-        const user = reward === null || !world
-          ? taskPrompt(task, agent, setting)
-          : followUpPrompt(task, agent, setting, {
-            turn,
-            reward,
-            world,
-            commands: state.commands[name] ?? [],
-          });
-        return chat(turn, user);
-      }),
-    );
-  }
-
-  function take(task: StrBuildTask, actions: PerAgent<string>): Build {
-    return build(task, actionTexts(agents, actions));
-  }
+  const collides = (turn: number) => reference && !options.provide_graph && turn === 1;
 
   function item({ id, word }: { id: string; word: string }) {
     return { id, task: { word, max_commands: options.max_commands } };
@@ -109,47 +76,29 @@ export function createStrBuild(
     task: (input) =>
       typeof input === "string" ? item(findItem(input)) : inlineTask(input, options.max_commands),
 
-    reset(task) {
-      const state: StrBuildState = { turn: 1, reward: null, commands: {} };
-      const infos = perAgent(agents, agents.map(() => ({})));
-      return { state, observations: observe(task, state), infos };
-    },
+    ...buildingEpisodes({
+      id: "str_build",
+      agents,
+      turns: options.turns,
+      build: (task: StrBuildTask, texts, turn) =>
+        build(collides(turn) ? { ...task, word: publishedWord(task.word) } : task, texts),
+      reward: ({ metrics }) => metrics.score_total,
+      parsed: ({ parsed }) => parsed,
+      components: buildComponents,
+      observe: (task, turn, previous) =>
+        agents.map((_, agent) => {
+          if (options.prompt_style === "compact") {
+            const text = compactPrompt(task, agent, turn, previous?.reward ?? null);
+            return { turn, text, messages: null };
+          }
+          const user = previous
+            ? followUpPrompt(task, agent, setting, turn, previous)
+            : taskPrompt(task, agent, setting);
+          return chat(turn, SYSTEM_MESSAGE, user, !previous || !reference);
+        }),
+    }),
 
-    step(task, state, actions): StepResult<StrBuildState> {
-      if (state.turn > options.turns) {
-        throw new CollmError(
-          "conflict",
-          `Cannot step str_build: the episode ended after turn ${options.turns}`,
-        );
-      }
-      const built = take(task, actions);
-      const reward = built.metrics.score_total;
-      const next: StrBuildState = {
-        turn: state.turn + 1,
-        reward,
-        commands: perAgent(agents, acceptedTexts(built)),
-      };
-      const ended = next.turn > options.turns;
-      return {
-        state: next,
-        observations: ended ? {} : observe(task, next),
-        rewards: forAll(agents, reward),
-        terminations: forAll(agents, ended),
-        truncations: forAll(agents, false),
-        infos: perAgent(agents, built.parsed.map(parseInfo)),
-        components: buildComponents(built),
-      };
-    },
-
-    score(task, actions) {
-      const built = take(task, actions);
-      return {
-        rewards: forAll(agents, built.metrics.score_total),
-        components: buildComponents(built),
-      };
-    },
-
-    render: (task, actions, title) => renderBuild(take(task, actions), title),
+    render: (task, actions, title) => renderBuild(build(task, actionTexts(agents, actions)), title),
 
     probes: {
       blindBound: (tasks) => blindBound(tasks.map(({ word }) => word)),
@@ -175,12 +124,4 @@ function readOptions(input: Record<string, unknown>): StrBuildOptions {
     }
   }
   return options;
-}
-
-function chat(turn: number, user: string): Observation {
-  return {
-    turn,
-    text: `${SYSTEM_MESSAGE}\n\n${user}`,
-    messages: [{ role: "system", content: SYSTEM_MESSAGE }, { role: "user", content: user }],
-  };
 }

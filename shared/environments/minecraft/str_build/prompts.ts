@@ -6,7 +6,9 @@
  */
 import { commandLimits } from "../limits.ts";
 import { AIR } from "../textures.ts";
-import { type Position, readingOrder, type World } from "../world.ts";
+import { type Position, readingOrder } from "../world.ts";
+import type { Previous } from "../building.ts";
+import type { Build } from "./build.ts";
 import { corrections, type FeedbackMode, rewardText, subsetSize } from "./feedback.ts";
 import { palettes, type StrBuildTask, targetOf } from "./task.ts";
 
@@ -16,17 +18,6 @@ export interface PromptSetting {
   turns: number;
   provideGraph: boolean;
   feedback: FeedbackMode;
-}
-
-/** One agent's view of the previous turn. */
-export interface PreviousTurn {
-  /** 1-based turn that is about to be played. */
-  turn: number;
-  reward: number;
-  /** What the whole team built. */
-  world: World;
-  /** The agent's own accepted commands. */
-  commands: readonly string[];
 }
 
 export const SYSTEM_MESSAGE =
@@ -65,13 +56,15 @@ export function followUpPrompt(
   task: StrBuildTask,
   agent: number,
   setting: PromptSetting,
-  previous: PreviousTurn,
+  turn: number,
+  previous: Previous<Build>,
 ): string {
-  const own = previous.commands.length === 0
+  const commands = previous.commands[agent]!;
+  const own = commands.length === 0
     ? []
-    : [`Your accepted commands of the previous turn:\n${previous.commands.join("\n")}`];
+    : [`Your accepted commands of the previous turn:\n${commands.join("\n")}`];
   return [
-    `Turn ${previous.turn} of ${setting.turns}. The world is empty again: write the whole of ` +
+    `Turn ${turn} of ${setting.turns}. The world is empty again: write the whole of ` +
     "your part. Coordinates are absolute. Answer with commands only.",
     ...feedbackParts(task, agent, setting, previous),
     [limitLine(task, agent, setting.agents), `- ${blocksLine(agent, setting.agents)}`].join("\n"),
@@ -85,7 +78,7 @@ function feedbackParts(
   task: StrBuildTask,
   agent: number,
   setting: PromptSetting,
-  previous: PreviousTurn,
+  previous: Previous<Build>,
 ): string[] {
   const target = targetOf(task.word);
   if (setting.feedback === "score_feedback") {
@@ -98,7 +91,7 @@ function feedbackParts(
       `All target positions as (x, y, z):\n${list(readingOrder(target.cells))}`,
     ];
   }
-  const { wrong, extra } = corrections(target, previous.world, setting.agents);
+  const { wrong, extra } = corrections(target, previous.built.world, setting.agents);
   const parts = [`Your positions that did not hold the right block:\n${list(wrong[agent]!)}`];
   if (agent === setting.agents - 1) {
     parts.push(`Positions that must be ${AIR} but held a block:\n${list(extra)}`);

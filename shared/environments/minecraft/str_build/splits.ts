@@ -11,6 +11,15 @@ import { LETTERS } from "../font.ts";
 
 /** Strings of the paper's experiments, in their published order. */
 export const PAPER_WORDS = ["I", "C", "M", "L", "MC", "CM", "LI", "LLM", "ICML", "CLIM"];
+/**
+ * The word that the published code scores a published word against on turn 1 without the grid: it
+ * looks tasks up by prompt text, and words of one length share theirs, so the last one is found.
+ */
+export function publishedWord(word: string): string {
+  if (!PAPER_WORDS.includes(word)) return word;
+  return PAPER_WORDS.findLast(({ length }) => length === word.length)!;
+}
+
 /** Fixed order of the letters from which held-out words are taken. */
 const ORDER = shuffle([...LETTERS], uniforms(seedOf("str_build", "held out")));
 /** Chance that a training word has a single letter. */
