@@ -43,12 +43,24 @@ export function linear(g: Graph, x: Tensor, w: Tensor, plus?: Tensor): Tensor {
   ]);
 }
 
-/** dyᵀ·x. The runtime is faster when the wider factor is not the transposed one. */
+/** Widths below this fill less than the runtime's vectors. */
+const THIN = 32;
+
+/**
+ * dyᵀ·x. For a thin x the other way round, (xᵀ·dy)ᵀ, so that the runtime's vectors run along dy.
+ * It would turn a plain transpose of the product back into the slow form, hence the third axis.
+ */
 function weightGradient(g: Graph, dy: Tensor, x: Tensor, [out, width]: Shape): Tensor {
-  if (Number(out) <= Number(width)) return gemm(g, dy, x, true, false, [out!, width!]);
-  return g.emit1("Transpose", [gemm(g, x, dy, true, false, [width!, out!])], [out!, width!], {
-    perm: [1, 0],
-  });
+  if (Number(width) >= THIN) return gemm(g, dy, x, true, false, [out!, width!]);
+  const sides = [Number(out), Number(width)] as const;
+  const product = gemm(g, x, dy, true, false, [width!, out!]);
+  const cube = g.emit1("Reshape", [product, g.indices([sides[1], sides[0], 1])], [
+    sides[1],
+    sides[0],
+    1,
+  ]);
+  const turned = g.emit1("Transpose", [cube], [...sides, 1], { perm: [1, 0, 2] });
+  return g.emit1("Reshape", [turned, g.indices(sides)], [out!, width!]);
 }
 
 function gemm(
