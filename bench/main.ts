@@ -18,7 +18,10 @@ async function main(): Promise<void> {
     .option("--json", "print one JSON object")
     .parse(Deno.args, { from: "user" })
     .opts<{ json?: boolean }>();
-  const update: Record<string, UpdateNumbers> = { "5M": await benchUpdate(SHAPES["5M"]) };
+  const update: Record<string, UpdateNumbers> = {
+    "5M": await benchUpdate(SHAPES["5M"]),
+    "30M": await benchUpdate(SHAPES["30M"], { rounds: 3 }),
+  };
   const sample: Record<string, SampleNumbers> = {};
   if (existsSync(EMBEDDED)) sample["collm-tiny"] = await benchSample(EMBEDDED);
   for (const [name, config] of Object.entries(SHAPES)) {
