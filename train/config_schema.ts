@@ -22,6 +22,9 @@ export const ENVIRONMENT_DEFAULTS: Readonly<Record<string, Readonly<Record<strin
   str_build: { turns: 1, prompt_style: "compact" },
   tldr: { prompt_style: "compact" },
   arxiv: { prompt_style: "compact" },
+  humaneval: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
+  coophumaneval: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
+  mbpp: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
 };
 
 const environment = z.strictObject({

@@ -3,6 +3,7 @@
  * leaves out everything about a single environment.
  */
 import { CollmError, suggest } from "../errors.ts";
+import { createCoding } from "./coding/index.ts";
 import type { Environment } from "./environment.ts";
 import { createHouseBuild } from "./minecraft/house_build/index.ts";
 import { createStrBuild } from "./minecraft/str_build/index.ts";
@@ -15,6 +16,9 @@ const FACTORIES = {
   house_build: createHouseBuild,
   tldr: createTldr,
   arxiv: createArxiv,
+  humaneval: (options) => createCoding("humaneval", options),
+  coophumaneval: (options) => createCoding("coophumaneval", options),
+  mbpp: (options) => createCoding("mbpp", options),
 } satisfies Record<string, Create>;
 
 /** Ids of all environments. */

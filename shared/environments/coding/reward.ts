@@ -22,6 +22,12 @@ export const AUX_USED = 0.5;
 export const NO_WRAPPER = 1;
 export const AUX_IGNORED = -0.5;
 
+/** Least and greatest reward by the number of agents. */
+export const RANGE = {
+  1: [0, MAIN_DEFINED + PARSED + ALL_PASSED],
+  2: [0, AUX_DEFINED + MAIN_DEFINED + PARSED + ALL_PASSED + AUX_USED + NO_WRAPPER],
+} as const;
+
 export interface Setting {
   /** Whether things are done as published, defects included. */
   reference: boolean;
