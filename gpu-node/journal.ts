@@ -1,21 +1,16 @@
 /**
  * What it takes to bring a policy back after its worker died: how it was loaded, the updates since,
- * and the version after each; and the answers of recent updates, so that a write that is sent again
- * is answered and not applied twice. Leaves out doing it (lasting_node.ts).
+ * and the version after each; and the answers of recent updates. Leaves out doing it (lasting_node.ts).
  */
-import { createHash } from "node:crypto";
-import { CollmError } from "../shared/errors.ts";
 import type { LoadRequest, PolicyInfo, UpdateRequest, UpdateResult } from "./verbs.ts";
-
-/** How many answered updates are remembered per policy. */
-const ANSWERS_KEPT = 64;
+import { remember, type WriteRecord } from "./write_record.ts";
 
 export interface Entry {
   /** Brings the policy to `version`; then come `updates`. */
   load: LoadRequest;
   version: string;
   updates: { request: UpdateRequest; version: string; numbers: number }[];
-  answers: Map<number, { payload: string; result: UpdateResult }>;
+  answers: WriteRecord;
 }
 
 export const newEntry = (load: LoadRequest, { policy_version }: PolicyInfo): Entry => ({
@@ -25,25 +20,6 @@ export const newEntry = (load: LoadRequest, { policy_version }: PolicyInfo): Ent
   answers: new Map(),
 });
 
-/** Names an update's content. */
-export const payloadOf = (request: UpdateRequest): string =>
-  createHash("sha256").update(JSON.stringify(request)).digest("base64");
-
-/** The answer that this write got before, if any. @throws CollmError conflict: another payload */
-export function answered(
-  { answers }: Entry,
-  { policy, seq }: UpdateRequest,
-  payload: string,
-): UpdateResult | null {
-  const known = answers.get(seq);
-  if (!known) return null;
-  if (known.payload === payload) return known.result;
-  throw new CollmError(
-    "conflict",
-    `Cannot update policy '${policy}': seq ${seq} was used for another payload`,
-  );
-}
-
 /** Takes an update that was applied. */
 export function record(
   { updates, answers }: Entry,
@@ -52,9 +28,7 @@ export function record(
   result: UpdateResult,
 ): void {
   updates.push({ request, version: result.policy_version, numbers: numbersOf(request) });
-  answers.set(request.seq, { payload, result });
-  const oldest = answers.keys().next();
-  if (answers.size > ANSWERS_KEPT && !oldest.done) answers.delete(oldest.value);
+  remember(answers, request.seq, payload, result);
 }
 
 /** The policy's state after the first `count` updates is in `folder` now. */

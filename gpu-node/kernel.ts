@@ -34,9 +34,7 @@ import type {
   UpdateResult,
   ValueSequence,
 } from "./verbs.ts";
-
-/** How many answered updates are remembered per policy for retries. */
-const ANSWERS_KEPT = 64;
+import { answered, payloadOf, remember } from "./write_record.ts";
 
 export class Kernel implements GpuNode {
   readonly #policies = new Map<string, Policy | FrozenPolicy>();
@@ -150,15 +148,9 @@ export class Kernel implements GpuNode {
 
   async update(request: UpdateRequest): Promise<UpdateResult> {
     const policy = this.#learning(request.policy, "update");
-    const payload = JSON.stringify(request);
-    const answered = policy.answered.get(request.seq);
-    if (answered) {
-      if (answered.payload === payload) return answered.result;
-      throw new CollmError(
-        "conflict",
-        `Cannot update policy '${policy.name}': seq ${request.seq} was used for another payload`,
-      );
-    }
+    const payload = payloadOf(request);
+    const known = answered(policy.answered, request, payload);
+    if (known) return known;
     if (request.batch.length === 0) {
       throw new CollmError("invalid_request", `Cannot update '${policy.name}': batch is empty`);
     }
@@ -170,11 +162,7 @@ export class Kernel implements GpuNode {
     }
     if (request.loss === "value_mse") requireValueHead(policy, "update with value_mse");
     const result = await runUpdate(this.#library, policy, request);
-    if (request.apply !== false) {
-      policy.answered.set(request.seq, { payload, result });
-      const oldest = policy.answered.keys().next();
-      if (policy.answered.size > ANSWERS_KEPT && !oldest.done) policy.answered.delete(oldest.value);
-    }
+    if (request.apply !== false) remember(policy.answered, request.seq, payload, result);
     return result;
   }
 

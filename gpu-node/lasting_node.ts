@@ -8,9 +8,10 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { CollmError } from "../shared/errors.ts";
 import { repeatable } from "./repeatable.ts";
-import { answered, type Entry, newEntry, payloadOf, record, startFrom } from "./journal.ts";
+import { type Entry, newEntry, record, startFrom } from "./journal.ts";
 import type { BatchNode, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
 import { WorkerEnded } from "./worker_client.ts";
+import { answered, payloadOf } from "./write_record.ts";
 
 export interface LastingOptions {
   /** Updates of one policy that are replayed at most, and the numbers in their batches. */
@@ -130,7 +131,7 @@ export function openLastingNode(
       const { policy, apply } = request;
       const entry = journal.get(policy);
       const payload = payloadOf(request);
-      const known = entry && answered(entry, request, payload);
+      const known = entry && answered(entry.answers, request, payload);
       if (known) return known;
       const result = await survive("update", policy, (used) => used.update(request));
       if (entry && apply !== false) {

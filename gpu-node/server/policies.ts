@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
 import { HUB_ID } from "../../shared/wire/gpu.ts";
 import { hubIdOf } from "../hub.ts";
-import { readJsonObject } from "../model/files.ts";
+import { isAdapterFolder, readAdapterConfig } from "../model/lora.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type {
   GpuNode,
@@ -87,16 +87,20 @@ export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoli
   }
 
   /**
-   * What an adapter extends when the request does not say: the folder or hub id that it names, if
-   * that is one of this server's models or checkpoints. Nothing else of its author's is looked at.
+   * What an adapter extends when the request does not say: what its folder names, if that is one
+   * of this server's models, what they extend, a checkpoint, or a hub's model where those are
+   * allowed. Any other path of its author's is not looked at. Models of the command line may extend
+   * anything.
    */
-  async function baseOf(policy: string, folder: string): Promise<string | undefined> {
-    const file = join(folder, "adapter_config.json");
-    if (!existsSync(file)) return undefined;
-    const base = String(readJsonObject(file).base_model_name_or_path);
-    for (const path of [...models.values(), ...checkpoints.folders()]) {
+  async function baseOf({ policy, source }: LoadRequest, folder: string) {
+    const base = models.has(source) ? null : namedBase(folder);
+    if (base === null) return undefined;
+    const own = [...models.values()];
+    for (const path of [...own, ...own.map(namedBase), ...checkpoints.folders()]) {
+      if (path === null) continue;
       if (resolve(path) === resolve(base) || await hubIdOf(path) === base) return path;
     }
+    if (fromHub && HUB_ID.test(base)) return await folderOf({ policy, source: base });
     throw new CollmError(
       "invalid_request",
       `Cannot load policy '${policy}': its adapter extends '${base.slice(0, 100)}', which is no ` +
@@ -110,7 +114,7 @@ export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoli
       const { source, policy } = request;
       const folder = await folderOf(request);
       const base = request.base === undefined
-        ? await baseOf(policy, folder)
+        ? await baseOf(request, folder)
         : await folderOf({ policy, source: request.base });
       const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
       const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
@@ -138,3 +142,7 @@ export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoli
   };
   return served;
 }
+
+/** What the adapter in a folder extends; null where it holds none. */
+const namedBase = (folder: string): string | null =>
+  isAdapterFolder(folder) ? readAdapterConfig(folder).base : null;

@@ -31,7 +31,12 @@ export async function readBody<S extends z.ZodType>(
   what: string,
 ): Promise<z.output<S>> {
   requireJson(request.header("content-type"));
-  return parse(schema, parseJson(await request.text(), what), what);
+  const text = await request.text().catch((cause) => {
+    if (cause instanceof CollmError) throw cause;
+    // A client that went away: nobody reads this, but it is no error of ours.
+    throw new CollmError("invalid_request", `Cannot read ${what}: its body ended early`, { cause });
+  });
+  return parse(schema, parseJson(text, what), what);
 }
 
 /** A list whose length is checked before its entries are looked at. */

@@ -116,7 +116,7 @@ Deno.test("deno task gpu says that its port is in use", async () => {
 
 Deno.test("deno task gpu --help shows every flag", async () => {
   const { code, stdout } = await run(["--help"]);
-  for (const flag of ["--port", "--host", "--model", "--checkpoints", "COLLM_TOKEN"]) {
+  for (const flag of ["--port", "--host", "--model", "--allow-hub", "--max-queue", "COLLM_TOKEN"]) {
     assert.ok(stdout.includes(flag), flag);
   }
   assert.equal(code, 0);

@@ -205,3 +205,28 @@ Deno.test("checkUpdate takes every loss with what it reads", () => {
   checkUpdate({ ...value, clip: 0.2, batch: [{ ...s, target: 1, old_value: 0, read_at: 4 }] });
   checkUpdate({ ...base, loss: "cross_entropy", batch: [{ ...s, weight: 2 }] });
 });
+
+Deno.test("a model of the command line may be an adapter on any base, and so what is saved of it", async () => {
+  const root = await Deno.makeTempDir();
+  const kernel = new Kernel(await cpuDevice());
+  await kernel.load({ policy: "p", source: TINY, lora: { rank: 2, alpha: 4 } });
+  await kernel.save("p", join(root, "adapter"));
+  await withServer(async ({ call }) => {
+    const { body: saved } = await call("POST", "/v1/checkpoints", { policy: "a" });
+    const again = await call("POST", "/v1/policies", { policy: "b", source: saved.id });
+    assert.equal(again.status, 201, JSON.stringify(again.body));
+  }, { models: { a: join(root, "adapter") } });
+  await Deno.remove(root, { recursive: true });
+});
+
+Deno.test("a body that ends early is no error of the server's", () =>
+  withServer(async ({ app }) => {
+    const body = new ReadableStream({ pull: (c) => c.error(new Error("gone")) });
+    const response = await app.request("/v1/score", {
+      method: "POST",
+      headers: { "content-type": "application/json", "content-length": "9" },
+      body,
+    });
+    assert.equal(response.status, 400);
+    assert.match((await response.json()).detail, /its body ended early$/);
+  }));
