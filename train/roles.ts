@@ -128,7 +128,12 @@ export async function loadModels(
   for (const name of policies) await load(name, config.policy);
   if (config.algorithm.reference_kl_coef > 0) {
     for (const name of policies) {
-      await node.load({ policy: handle(referenceName(name)), source: config.policy.source });
+      await node.load({
+        policy: handle(referenceName(name)),
+        source: config.policy.source,
+        // A fresh adapter computes what its base does, and shares the base with those that learn.
+        ...config.policy.lora.rank > 0 && { lora: { rank: 1, alpha: 1 } },
+      });
     }
   }
   for (const name of critics) {
