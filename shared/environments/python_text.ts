@@ -9,7 +9,6 @@
 const SPACES = "\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a" +
   "\\u2028\\u2029\\u202f\\u205f\\u3000";
 const SPACE = new RegExp(`[${SPACES}]`);
-const SPACE_RUN = new RegExp(`[${SPACES}]+`);
 const LINE_ENDS = "\\n-\\r\\u001c-\\u001e\\u0085\\u2028\\u2029";
 const LINE_END = new RegExp(`\\r\\n|[${LINE_ENDS}]`);
 
@@ -26,7 +25,18 @@ const WORD_UNITS = new Uint8Array(0x10000);
 
 /** Words of a text, as Python's `str.split()` gives them. */
 export function splitWords(text: string): string[] {
-  return text.split(SPACE_RUN).filter((word) => word !== "");
+  const words: string[] = [];
+  let start = -1;
+  for (let i = 0; i < text.length; i++) {
+    if (!isSpace(text.charCodeAt(i))) {
+      if (start < 0) start = i;
+    } else if (start >= 0) {
+      words.push(text.slice(start, i));
+      start = -1;
+    }
+  }
+  if (start >= 0) words.push(text.slice(start));
+  return words;
 }
 
 /** Number of words of a text, as Python's `len(text.split())` gives it. */
@@ -81,8 +91,8 @@ export function splitLines(text: string): string[] {
 export function strip(text: string): string {
   let start = 0;
   let end = text.length;
-  while (start < end && SPACE.test(text[start]!)) start++;
-  while (end > start && SPACE.test(text[end - 1]!)) end--;
+  while (start < end && isSpace(text.charCodeAt(start))) start++;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
 }
 

@@ -46,7 +46,7 @@ const MAX_LINE = 200;
 /** Cleaned command lines: fences, list marks and blank lines removed. */
 export function commandLines(text: string): string[] {
   return splitLines(insideFences(strip(text)))
-    .map((line) => strip(strip(line).replace(/^(?:[-*]+|[0-9]+[.)])/, "")))
+    .map((line) => withoutListMark(strip(line)))
     .filter((line) => line !== "");
 }
 
@@ -86,6 +86,12 @@ function insideFences(text: string): string {
   return strip(text.slice(open + 3, close)).replace(/^[A-Za-z0-9_-]+[^\S\n]*\n/, "");
 }
 
+function withoutListMark(line: string): string {
+  // Most lines begin with a slash or a letter, above every mark.
+  if (line.startsWith("/") || line.charCodeAt(0) > 0x39) return line;
+  return strip(line.replace(/^(?:[-*]+|[0-9]+[.)])/, ""));
+}
+
 function commandWords(line: string): string[] {
   return splitWords(line.startsWith("/") ? line.slice(1) : line);
 }
@@ -104,7 +110,7 @@ function readCommand(
 
 function readSetblock(words: string[], rules: CommandRules): Command | string {
   if (words.length < 5) return "setblock needs: /setblock x y z block";
-  const at = position(words.slice(1, 4));
+  const at = position(words, 1);
   if (!at) return "setblock coords must be absolute integers (no ~)";
   const block = blockId(words[4]!);
   if (!allowed(block, rules)) return `block not allowed: ${block}`;
@@ -118,7 +124,8 @@ function readFill(
   spent: Record<string, number>,
 ): Command | string {
   if (words.length < 8) return "fill needs: /fill x1 y1 z1 x2 y2 z2 block";
-  const [a, b] = [position(words.slice(1, 4)), position(words.slice(4, 7))];
+  const a = position(words, 1);
+  const b = position(words, 4);
   if (!a || !b) return "fill coords must be absolute integers (no ~)";
   const block = blockId(words[7]!);
   if (!allowed(block, rules)) return `block not allowed: ${block}`;
@@ -139,9 +146,18 @@ function allowed(block: string, rules: CommandRules): boolean {
   return block === AIR || rules.blocks.includes(block);
 }
 
-/** Integers as Python's int() reads them: a sign and single underscores between digits. */
-function position(words: string[]): Position | undefined {
-  if (!words.every((word) => /^[+-]?[0-9]+(?:_[0-9]+)*$/.test(word))) return undefined;
-  const [x, y, z] = words.map((word) => Number(word.replaceAll("_", "")));
-  return [x!, y!, z!];
+/** Three integers from a word on, or nothing. */
+function position(words: readonly string[], start: number): Position | undefined {
+  const x = integer(words[start]!);
+  const y = integer(words[start + 1]!);
+  const z = integer(words[start + 2]!);
+  return x === undefined || y === undefined || z === undefined ? undefined : [x, y, z];
+}
+
+/** An integer as Python's int() reads it: a sign and single underscores between digits. */
+function integer(word: string): number | undefined {
+  const digit = word.charCodeAt(0) - 0x30;
+  if (word.length === 1) return digit >= 0 && digit <= 9 ? digit : undefined;
+  if (!/^[+-]?[0-9]+(?:_[0-9]+)*$/.test(word)) return undefined;
+  return Number(word.replaceAll("_", ""));
 }

@@ -30,7 +30,8 @@ export function build(task: StrBuildTask, texts: readonly string[]): Build {
       limit: limits[agent]!,
     })
   );
-  const world = applyCommands(emptyWorld(target.box), parsed.flatMap(({ accepted }) => accepted));
+  const world = emptyWorld(target.box);
+  for (const { accepted } of parsed) applyCommands(world, accepted);
   return { target, parsed, world, metrics: scoreBuild(target, world, blocks) };
 }
 

@@ -5,9 +5,9 @@
  * neighbouring pairs of one texture family among all neighbouring pairs of blocks; missing: agents
  * whose palette is not all in the world. The task is an argument: never looked up by prompt text.
  */
-import { AIR, textureFamily } from "../textures.ts";
-import { blockAt, boxSize, positions, type World } from "../world.ts";
-import { isTarget, type Target } from "./task.ts";
+import { textureFamily } from "../textures.ts";
+import type { World } from "../world.ts";
+import type { Target } from "./task.ts";
 
 /** Numbers of one build, under the names that the published evaluation logs. */
 export interface BuildMetrics {
@@ -45,23 +45,30 @@ export function scoreBuild(
   world: World,
   palettes: readonly (readonly string[])[],
 ): BuildMetrics {
+  const { cells, blocks } = world;
+  const { width, wanted } = target;
+  const families = blocks.map(textureFamily);
+  const present = new Set<string>();
   let covered = 0, extra = 0, pairs = 0, samePairs = 0;
-  for (const at of positions(target.box)) {
-    const block = blockAt(world, at);
-    if (block === AIR) continue;
-    if (isTarget(target, at)) covered++;
+  for (let i = 0; i < cells.length; i++) {
+    const block = cells[i]!;
+    if (block === 0) continue;
+    if (wanted[i]) covered++;
     else extra++;
-    for (const [dx, dy] of [[1, 0], [0, 1]] as const) {
-      const neighbour = blockAt(world, [at[0] + dx, at[1] + dy, at[2]]);
-      if (neighbour === AIR) continue;
+    present.add(blocks[block]!);
+    const right = (i + 1) % width === 0 ? 0 : cells[i + 1]!;
+    const above = cells[i + width] ?? 0;
+    if (right !== 0) {
       pairs++;
-      if (textureFamily(block) === textureFamily(neighbour)) samePairs++;
+      if (families[block] === families[right]) samePairs++;
+    }
+    if (above !== 0) {
+      pairs++;
+      if (families[block] === families[above]) samePairs++;
     }
   }
   const total = target.cells.length;
-  const [width, height] = boxSize(target.box);
-  const background = width * height - total;
-  const present = new Set(Array.from(world.cells, (index) => world.blocks[index]!));
+  const background = cells.length - total;
   const missing = palettes.filter((blocks) => !blocks.every((block) => present.has(block))).length;
   const coverage = ratio(covered, total);
   const extraRatio = ratio(extra, background);

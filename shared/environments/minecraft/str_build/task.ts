@@ -27,11 +27,26 @@ export interface Target {
   rows: string[];
   /** Target cells by x, then y, ascending: the order of the compact prompt. */
   cells: Position[];
+  /** 1 for a target cell, in the cell order of worlds. */
+  wanted: Uint8Array;
 }
 
+/** Targets of the words that were asked for last; their number is bounded. */
+const ready = new Map<string, Target>();
+const MOST_READY = 1024;
+
 /** Target of a word; lower case is set as capitals, other characters as blanks. */
-export function targetOf(word: string, spacing?: number): Target {
-  const rows = textRows(word, spacing);
+export function targetOf(word: string): Target {
+  let target = ready.get(word);
+  if (!target) {
+    if (ready.size >= MOST_READY) ready.clear();
+    ready.set(word, target = makeTarget(word));
+  }
+  return target;
+}
+
+function makeTarget(word: string): Target {
+  const rows = textRows(word);
   const width = rows[0]!.length;
   const target: Target = {
     word,
@@ -39,6 +54,7 @@ export function targetOf(word: string, spacing?: number): Target {
     box: { from: [0, 0, 0], to: [width - 1, GLYPH_SIZE - 1, 0] },
     rows,
     cells: [],
+    wanted: Uint8Array.from([...rows].reverse().join(""), (cell) => Number(cell === "#")),
   };
   target.cells = [...positions(target.box)].filter((at) => isTarget(target, at)).sort(byXThenY);
   return target;
