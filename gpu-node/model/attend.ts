@@ -6,7 +6,7 @@ import type { Graph } from "../graph/graph.ts";
 import { add } from "../graph/ops/elementwise.ts";
 import { matmul } from "../graph/ops/linear.ts";
 import { softmax } from "../graph/ops/nn.ts";
-import { concat, dimension, reshape, swapLast } from "../graph/ops/shape.ts";
+import { concat, dimension, reshape, swapLast, transpose } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 
@@ -51,7 +51,8 @@ export function attend(
 
 /**
  * One query per row, q [batch, heads, 1, d], on the keys of two pieces, of which the first is
- * masked by `bias` [batch, 1, 1, length].
+ * masked by `bias` [batch, 1, 1, length]. That one may have a row per prompt instead of a row per
+ * query: queries of one prompt follow each other and become rows of one product with its keys.
  */
 export function attendBehind(
   g: Graph,
@@ -64,18 +65,52 @@ export function attendBehind(
   const batch = q.shape[0]!;
   const queries = reshape(g, q, [batch, kvHeads, heads / kvHeads, headDim]);
   const pieces = [behind, own];
-  const scores = pieces.map(({ key }) => matmul(g, queries, swapLast(g, key)));
+  const on = (x: Tensor, y: Tensor) => y.shape[0] === batch ? matmul(g, x, y) : onShared(g, x, y);
+  const scores = pieces.map(({ key }) => on(queries, swapLast(g, key)));
   scores[0] = add(g, scores[0]!, bias);
   const all = softmax(g, concat(g, scores, 3, "all"));
-  const lengths = pieces.map(({ key }) =>
-    g.emit1("Unsqueeze", [dimension(g, key, 2), g.indices([0])], [1])
-  );
+  const lengths = pieces.map(({ key }) => size(g, key, 2));
   const weights = g.emit(
     "Split",
     [all, concat(g, lengths, 0)],
     scores.map(({ dtype, shape }) => ({ dtype, shape })),
     { axis: 3 },
   );
-  const [first, second] = pieces.map(({ value }, i) => matmul(g, weights[i]!, value));
+  const [first, second] = pieces.map(({ value }, i) => on(weights[i]!, value));
   return reshape(g, add(g, first!, second!), [batch, heads, 1, headDim]);
 }
+
+/** x [prompts·group, kvHeads, rows, k] · y [prompts, kvHeads, k, n], a group on each of y. */
+function onShared(g: Graph, x: Tensor, y: Tensor): Tensor {
+  const [batch, kvHeads, rows, k] = x.shape as [Dim, number, number, Dim];
+  const [prompts, , , n] = y.shape as [Dim, number, Dim, Dim];
+  const to = (t: Tensor, sizes: Tensor[], shape: Dim[]) =>
+    g.emit1("Reshape", [t, concat(g, sizes, 0)], shape);
+  const [width, columns] = [size(g, x, 3), size(g, y, 3)];
+  const grouped = to(x, [size(g, y, 0), g.indices([-1, kvHeads, rows]), width], [
+    prompts,
+    "group",
+    kvHeads,
+    rows,
+    k,
+  ]);
+  const byHead = to(
+    transpose(g, grouped, [0, 2, 1, 3, 4]),
+    [g.indices([0, 0, -1]), width],
+    [prompts, kvHeads, "group*rows", k],
+  );
+  const product = to(
+    matmul(g, byHead, y),
+    [g.indices([0, 0, -1, rows]), columns],
+    [prompts, kvHeads, "group", rows, n],
+  );
+  return to(
+    transpose(g, product, [0, 2, 1, 3, 4]),
+    [g.indices([-1, kvHeads, rows]), columns],
+    [batch, kvHeads, rows, n],
+  );
+}
+
+/** Run-time size of one dimension, int64 [1]. */
+const size = (g: Graph, x: Tensor, axis: number): Tensor =>
+  g.emit1("Unsqueeze", [dimension(g, x, axis), g.indices([0])], [1]);

@@ -42,23 +42,25 @@ const combine = (caches: LayerCache[][], by: (pieces: Tensor[]) => Tensor): Laye
   }));
 
 /**
- * Rows of `pieces` runs, one below the other: `rows` int32 [rows] chooses among
- * `hidden.<run>` and the caches `past.<run>`; outputs hidden and past.
+ * Rows of `pieces` runs, one below the other: `hidden_rows` int32 chooses among `hidden.<run>`,
+ * `rows` among the caches `past.<run>`; outputs hidden and past.
  */
 export function rowsGraph(config: ModelConfig, pieces: number): Graph {
   const g = new Graph();
-  const rows = g.input("rows", "int32", ["rows"]);
   const runs = [...Array(pieces).keys()];
-  const choose = (parts: Tensor[]) => {
-    const all = parts.length === 1 ? parts[0]! : concat(g, parts, 0, "all");
-    return g.emit1("Gather", [all, rows], ["rows", ...all.shape.slice(1)], { axis: 0 });
+  const choose = (name: string) => {
+    const rows = g.input(name, "int32", [name]);
+    return (parts: Tensor[]) => {
+      const all = parts.length === 1 ? parts[0]! : concat(g, parts, 0, "all");
+      return g.emit1("Gather", [all, rows], [name, ...all.shape.slice(1)], { axis: 0 });
+    };
   };
   const hidden = runs.map((run) =>
     g.input(`hidden.${run}`, "float32", [`batch${run}`, config.hiddenSize])
   );
-  g.output("hidden", choose(hidden));
+  g.output("hidden", choose("hidden_rows")(hidden));
   const caches = runs.map((run) => inputCache(g, `past.${run}`, config, "length", `batch${run}`));
-  outputCache(g, "past", combine(caches, choose));
+  outputCache(g, "past", combine(caches, choose("rows")));
   return g;
 }
 

@@ -31,8 +31,8 @@ export interface DecodeForm {
   targets: readonly LoraTarget[];
   /** Some row draws from the most likely tokens only. */
   truncated: boolean;
-  /** There is a cache behind the growing one. */
-  behind: boolean;
+  /** There is a cache behind the growing one; `shared`: a row per prompt, of equal groups. */
+  behind: boolean | "shared";
 }
 
 interface Scope {
@@ -66,7 +66,9 @@ export function decodeGraph(
   const mask = () => g.input("mask", "float32", ["batch", "ranks"]);
   const adapters = targets.length ? { targets, mask: mask() } : undefined;
   const tables = rotaryTables(g, config, positions);
-  const past = behind ? inputCache(g, "past", config, "past") : null;
+  const past = behind
+    ? inputCache(g, "past", config, "past", behind === "shared" ? "prompts" : "batch")
+    : null;
   const grown = inputCache(g, "grown", config, "grown");
   const body = loopBody(g, {
     config,

@@ -8,16 +8,9 @@ import type { DecodeForm } from "../program/decode.ts";
 import { cacheNames } from "../program/cache.ts";
 import type { SampleHooks } from "../verbs.ts";
 import { maskOf } from "./adapters.ts";
-import { extend, isTruncated, type Row } from "./rows.ts";
+import { extend, isTruncated, readsBehind, type Row } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
-import {
-  freeState,
-  prefill,
-  putBehind,
-  readsBehind,
-  type State,
-  withoutFinished,
-} from "./state.ts";
+import { freeState, prefill, putBehind, type State, withoutFinished } from "./state.ts";
 
 /** Tokens that the growing cache takes before it is put behind, and the longest chunk. */
 const GROWN = 32;
@@ -29,8 +22,12 @@ export async function generate(sampler: Sampler, rows: Row[], hooks: SampleHooks
   const { library } = sampler;
   const { config } = rows[0]!.policy.spec;
   const adapters = await sampler.adapters(rows);
-  const behind = readsBehind(config);
-  const form = { targets: adapters?.targets ?? [], truncated: rows.some(isTruncated), behind };
+  const behind = rows[0]!.group > 1 ? "shared" : readsBehind(config);
+  const form: DecodeForm = {
+    targets: adapters?.targets ?? [],
+    truncated: rows.some(isTruncated),
+    behind,
+  };
   const { program, weights } = await sampler.decoder(rows[0]!.policy, form);
   const names = cacheNames("grown", config);
   const afterwards = cacheNames("grown_after", config);
@@ -61,7 +58,7 @@ export async function generate(sampler: Sampler, rows: Row[], hooks: SampleHooks
       take(state, tokens as Int32Array, logprobs as Float32Array, hooks);
       step += steps;
       if (step % GROWN > 0) continue;
-      if (behind) state = await putBehind(library, state);
+      state = await putBehind(library, state);
       state = await withoutFinished(library, state);
     }
   } finally {

@@ -3,6 +3,7 @@
  * model and the prompt's padded length alone, so that a completion depends on nothing else.
  */
 import { uniforms } from "../../shared/random.ts";
+import type { ModelConfig } from "../model/config.ts";
 import type { Policy } from "../policy.ts";
 import { promptBucket } from "../program/batch.ts";
 import { UNIFORM_STEPS } from "../program/draw.ts";
@@ -17,6 +18,8 @@ export interface Row {
   prompt: readonly number[];
   /** Left padding of the prompt. */
   pad: number;
+  /** Completions of this prompt that share its keys and values; 1 = a copy of its own. */
+  group: number;
   /** The next uniform of this row: of its seed alone, 23 bits, so always below 1. */
   uniform: () => number;
   tokens: number[];
@@ -24,9 +27,28 @@ export interface Row {
   finish: Completion["finish_reason"] | "cancelled" | null;
 }
 
+/** Prompts from this padded length, and groups of these sizes, are shared. */
+const SHARED_WIDTH = 64;
+const SHARED_GROUPS = [4, 64] as const;
+
+/**
+ * Completions per prompt, where a request asks for as many of each and sharing pays. Only the
+ * request itself decides: sharing changes the last bits.
+ */
+function groupOf(policy: Policy, { prompts }: SampleRequest): number {
+  if (!readsBehind(policy.spec.config)) return 1;
+  if (!prompts.every((prompt) => promptBucket(prompt.length) >= SHARED_WIDTH)) return 1;
+  const counts = new Map<string, number>();
+  for (const prompt of prompts) counts.set(prompt.join(), (counts.get(prompt.join()) ?? 0) + 1);
+  const [count = 0, ...others] = new Set(counts.values());
+  const [least, most] = SHARED_GROUPS;
+  return others.length === 0 && count >= least && count <= most ? count : 1;
+}
+
 /** The rows of a request, in the order of its prompts. */
-export const rowsOf = (policy: Policy, settings: SampleRequest, request: number): Row[] =>
-  settings.prompts.map((prompt, at) => {
+export function rowsOf(policy: Policy, settings: SampleRequest, request: number): Row[] {
+  const group = groupOf(policy, settings);
+  return settings.prompts.map((prompt, at) => {
     const random = uniforms(settings.seeds[at]!);
     return {
       request,
@@ -39,8 +61,14 @@ export const rowsOf = (policy: Policy, settings: SampleRequest, request: number)
       tokens: [],
       logprobs: [],
       finish: null,
+      group,
     };
   });
+}
+
+/** Rows with equal prompts of one request have equal keys. */
+export const promptKey = ({ request, policy, prompt, group }: Row): string =>
+  `${group > 1 ? request : ""}:${policy.name}:${prompt.join()}`;
 
 /** Takes the row's next token; what comes after its end is ignored. */
 export function extend(row: Row, token: number, logprob: number): void {
@@ -55,6 +83,11 @@ export function extend(row: Row, token: number, logprob: number): void {
 export const isTruncated = ({ settings: { temperature, top_p = 1, top_k = 0 } }: Row): boolean =>
   temperature > 0 && (top_p < 1 || top_k > 0);
 
+/** Heads smaller than this are read in one piece: a second product costs more than copying. */
+const SMALL_HEAD = 16;
+/** Whether decoding reads a cache behind the growing one. */
+export const readsBehind = ({ headDim }: ModelConfig): boolean => headDim >= SMALL_HEAD;
+
 /** Most rows of one run, and numbers in its key/value cache (1 GiB of float32). */
 const ROWS_PER_RUN = 128;
 const MOST_CACHE = 2 ** 28;
@@ -64,11 +97,16 @@ export function batchesOf(rows: readonly Row[]): Row[][] {
   const kinds = Map.groupBy(rows, ({ policy }) => policy.base ?? policy);
   return [...kinds.values()].flatMap((kind) => {
     const { layers, kvHeads, headDim } = kind[0]!.policy.spec.config;
-    const widths = Map.groupBy(kind, ({ prompt }) => promptBucket(prompt.length));
-    return [...widths].flatMap(([width, bucket]) => {
+    const forms = Map.groupBy(kind, (row) => `${promptBucket(row.prompt.length)} ${row.group}`);
+    return [...forms.values()].flatMap((form) => {
+      // Completions of one prompt beside each other.
+      const bucket = [...Map.groupBy(form, promptKey).values()].flat();
+      const [{ group, prompt }] = bucket as [Row];
+      const width = promptBucket(prompt.length);
       const length = width + Math.max(...bucket.map(({ settings }) => settings.max_tokens));
       const most = Math.floor(MOST_CACHE / (2 * layers * kvHeads * headDim * length));
-      const size = Math.max(1, Math.min(ROWS_PER_RUN, most));
+      const groups = Math.floor(Math.min(ROWS_PER_RUN, most) / group);
+      const size = group * Math.max(1, groups);
       const count = Math.ceil(bucket.length / size);
       return Array.from({ length: count }, (_, i) => bucket.slice(i * size, (i + 1) * size));
     });

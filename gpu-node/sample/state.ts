@@ -11,13 +11,8 @@ import { leftPadded, promptBucket } from "../program/batch.ts";
 import { cacheNames } from "../program/cache.ts";
 import type { ProgramLibrary } from "../program/library.ts";
 import { maskOf, type SideBySide } from "./adapters.ts";
-import type { Row } from "./rows.ts";
+import { promptKey, readsBehind, type Row } from "./rows.ts";
 import { bareSpec } from "./spec.ts";
-
-/** Heads smaller than this are read in one piece: a second product costs more than copying. */
-const SMALL_HEAD = 16;
-/** Whether decoding reads a cache behind the growing one. */
-export const readsBehind = ({ headDim }: ModelConfig): boolean => headDim >= SMALL_HEAD;
 
 /**
  * Small products run on one thread, large ones on several, and the split changes the order of
@@ -67,7 +62,7 @@ export async function prefill(
   const program = await library.prefill(spec, adapters?.targets ?? []);
   const prompts = new Map<string, { first: Row; index: number }>();
   const from = rows.map((row) => {
-    const key = `${row.policy.name}:${row.prompt.join()}`;
+    const key = promptKey(row);
     const prompt = prompts.get(key) ?? { first: row, index: prompts.size };
     prompts.set(key, prompt);
     return prompt.index;
@@ -87,7 +82,11 @@ export async function prefill(
       }),
     );
   }
-  const { hidden, ...past } = await chooseRows(library, spec, runs, from);
+  const { group } = rows[0]!;
+  const shared = group > 1
+    ? { prompts: [...prompts.values()].map(({ index }) => index), group }
+    : null;
+  const { hidden, ...past } = await chooseRows(library, spec, runs, from, shared);
   const state = { rows, count: hidden!.dims[0]!, hidden: hidden!, past, grown: {} };
   return readsBehind(spec.config)
     ? { ...state, grown: emptyCache(library.device, spec.config, state.count) }
@@ -106,17 +105,24 @@ function emptyCache(device: Device, config: ModelConfig, rows: number): Tensors 
   return Object.fromEntries(cacheNames("grown", config).map((name) => [name, none()]));
 }
 
-/** `hidden` and `past.*` of the chosen rows of some runs, repeated until they are enough. */
+/**
+ * `hidden` and `past.*` of the chosen rows of some runs, repeated until they are enough. Where
+ * groups share a prompt, its keys and values stay one row.
+ */
 async function chooseRows(
   library: ProgramLibrary,
   spec: ModelSpec,
   runs: readonly Tensors[],
   from: readonly number[],
+  shared: { prompts: number[]; group: number } | null = null,
 ): Promise<Tensors> {
-  const rows = Int32Array.from(filled(from, LEAST_ROWS));
+  const least = shared ? shared.group * Math.ceil(LEAST_ROWS / shared.group) : LEAST_ROWS;
+  const rows = Int32Array.from(filled(from, least));
+  const prompts = shared ? Int32Array.from(filled(shared.prompts, least / shared.group)) : rows;
   const [first] = runs;
   if (
-    runs.length === 1 && rows.length === first!["hidden"]!.dims[0] && rows.every((r, i) => r === i)
+    runs.length === 1 && !shared && rows.length === first!["hidden"]!.dims[0] &&
+    rows.every((r, i) => r === i)
   ) {
     return first!;
   }
@@ -127,16 +133,18 @@ async function chooseRows(
   ]);
   const chosen = await program.run({
     ...Object.fromEntries(feeds),
-    rows: { data: rows, dims: [rows.length] },
+    hidden_rows: { data: rows, dims: [rows.length] },
+    rows: { data: prompts, dims: [prompts.length] },
   });
   for (const run of runs) dispose(Object.values(run));
   return chosen;
 }
 
-/** Puts the grown cache behind, where it costs nothing to go on. */
+/** Puts the grown cache behind, where it costs nothing to go on. What is shared stays alone there. */
 export async function putBehind(library: ProgramLibrary, state: State): Promise<State> {
   const spec = specOf(state);
   const { config } = spec;
+  if (!readsBehind(config) || state.rows[0]!.group > 1) return state;
   const program = await library.join(spec);
   const joined = await program.run({ ...state.past, ...state.grown });
   dispose([...Object.values(state.past), ...Object.values(state.grown)]);
@@ -155,6 +163,7 @@ export async function withoutFinished(library: ProgramLibrary, state: State): Pr
   const spec = specOf(state);
   const { config } = spec;
   const going = state.rows.flatMap(({ finish }, i) => finish ? [] : [i]);
+  if (state.rows[0]!.group > 1) return state;
   if (2 * Math.max(LEAST_ROWS, going.length) > state.count) return state;
   const behind = readsBehind(config);
   const cache = behind ? state.past : renamed(state.grown, "grown", "past", config);

@@ -66,7 +66,7 @@ for (const family of ["llama-tiny", "qwen3-tiny"]) {
 
   Deno.test(`sample of ${family} gives copies of a prompt what separate requests get`, async () => {
     const node = await loaded(folder);
-    const prompt = Array.from({ length: 50 }, (_, i) => (7 * i) % 97);
+    const prompt = Array.from({ length: 30 }, (_, i) => (7 * i) % 97);
     const seeds = Array.from({ length: 16 }, (_, i) => 100 + i);
     const { completions } = await node.sample(
       request({ prompts: seeds.map(() => prompt), seeds, max_tokens: 40 }),
@@ -78,6 +78,30 @@ for (const family of ["llama-tiny", "qwen3-tiny"]) {
       assert.deepEqual(alone.completions[0], completions[i]);
     }
     assert.equal(new Set(completions.map(({ tokens }) => tokens.join())).size, 16);
+  });
+
+  Deno.test(`sample of ${family} gives groups that share long prompts the tokens of copies`, async () => {
+    const node = await loaded(folder);
+    const long = [70, 61].map((n) => Array.from({ length: n }, (_, i) => (7 * i + n) % 97));
+    const seeds = Array.from({ length: 10 }, (_, i) => 100 + i);
+    const prompts = seeds.map((_, i) => long[i % 2]!);
+    const both = await node.sampleTogether([
+      request({ prompts, seeds, max_tokens: 70 }),
+      request({ prompts: prompts.slice(0, 4), seeds: seeds.slice(0, 4), max_tokens: 9 }),
+    ]);
+    const completions = completionsOf(both[0]);
+    for (const [i, { tokens, logprobs }] of completions.entries()) {
+      const alone = completionsOf(
+        await node.sample(request({ prompts: [prompts[i]!], seeds: [seeds[i]!], max_tokens: 70 })),
+      )[0]!;
+      assert.deepEqual(tokens, alone.tokens);
+      logprobs.forEach((x, t) => close(x, alone.logprobs[t]!, 1e-4, `${i}, ${t}`));
+    }
+    completionsOf(both[1]).forEach(({ tokens }, i) =>
+      assert.deepEqual(tokens, completions[i]!.tokens.slice(0, 9))
+    );
+    // The same request gives the same bits whatever runs beside it.
+    assert.deepEqual(await node.sample(request({ prompts, seeds, max_tokens: 70 })), both[0]);
   });
 
   Deno.test(`sample of ${family} reports score's log-probabilities over long completions`, async () => {
