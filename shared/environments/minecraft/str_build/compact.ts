@@ -4,7 +4,10 @@
  * prompt answers each choice of a command. Actions are the same `/setblock X Y 0 block` lines.
  */
 import { GLYPH_SIZE } from "../font.ts";
-import { type StrBuildTask, targetOf } from "./task.ts";
+import { type StrBuildTask, type Target, targetOf } from "./task.ts";
+
+/** The columns of targets. */
+const ready = new WeakMap<Target, string>();
 
 /**
  * Prompt of one agent: turn, the previous turn's reward (from turn 2 on), agent, and each
@@ -20,7 +23,10 @@ export function compactPrompt(
   turn: number,
   previousReward: number | null,
 ): string {
-  return compactText(targetOf(task.word).rows, agentIndex, turn, previousReward);
+  const target = targetOf(task.word);
+  let columns = ready.get(target);
+  if (columns === undefined) ready.set(target, columns = columnsText(target.rows));
+  return header(agentIndex, turn, previousReward) + columns;
 }
 
 /** The same for any target given as rows of '#' and '.' from the top. */
@@ -30,8 +36,16 @@ export function compactText(
   turn: number,
   previousReward: number | null,
 ): string {
+  return header(agentIndex, turn, previousReward) + columnsText(rows);
+}
+
+function header(agentIndex: number, turn: number, previousReward: number | null): string {
   const reward = previousReward === null ? "" : ` r${oneDecimal(previousReward)}`;
-  let text = `t${turn}${reward} a${agentIndex + 1}`;
+  return `t${turn}${reward} a${agentIndex + 1}`;
+}
+
+function columnsText(rows: readonly string[]): string {
+  let text = "";
   for (let x = 0; x < rows[0]!.length; x++) {
     const column = Array.from({ length: GLYPH_SIZE }, (_, y) => rows[GLYPH_SIZE - 1 - y]![x]!);
     if (column.includes("#")) text += ` ${x}=${column.join("")}`;

@@ -10,7 +10,7 @@ import { type Position, readingOrder } from "../world.ts";
 import type { Previous } from "../building.ts";
 import type { Build } from "./build.ts";
 import { corrections, type FeedbackMode, rewardText, subsetSize } from "./feedback.ts";
-import { palettes, type StrBuildTask, targetOf } from "./task.ts";
+import { palettes, type StrBuildTask, type Target, targetOf } from "./task.ts";
 
 /** What the wording depends on besides the task. */
 export interface PromptSetting {
@@ -25,6 +25,8 @@ export const SYSTEM_MESSAGE =
   "no explanation, no comment, no markdown.";
 
 const FORMAT = "Format of every line:\n/setblock <x> <y> <z> <block>";
+
+const targetLists = new WeakMap<Target, string>();
 
 /** User message of turn 1. */
 export function taskPrompt(task: StrBuildTask, agent: number, setting: PromptSetting): string {
@@ -88,7 +90,7 @@ function feedbackParts(
     return [
       `Take about ${subsetSize(target)} of the target positions, and no two that touch ` +
       "(left, right, above, below).",
-      `All target positions as (x, y, z):\n${list(readingOrder(target.cells))}`,
+      `All target positions as (x, y, z):\n${targetList(target)}`,
     ];
   }
   const { wrong, extra } = corrections(target, previous.built.world, setting.agents);
@@ -114,6 +116,15 @@ function blocksLine(agent: number, agents: number): string {
 
 function limitLine(task: StrBuildTask, agent: number, agents: number): string {
   return `- Write at most ${commandLimits(task.max_commands, agents)[agent]!} commands.`;
+}
+
+function targetList(target: Target): string {
+  let text = targetLists.get(target);
+  if (text === undefined) {
+    text = list(readingOrder(target.cells));
+    targetLists.set(target, text);
+  }
+  return text;
 }
 
 function list(cells: readonly Position[]): string {
