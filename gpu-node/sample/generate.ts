@@ -99,7 +99,9 @@ function controls(state: State, { truncated }: DecodeForm, steps: number) {
     inverse_temperature: floats(({ settings: { temperature } }) => 1 / (temperature || 1)),
     greedy: flags(({ settings }) => settings.temperature === 0),
     ...truncated && {
-      top_k: ints((row) => isTruncated(row) && row.settings.top_k || vocabSize),
+      top_k: ints((row) =>
+        Math.min(vocabSize, isTruncated(row) && row.settings.top_k || vocabSize)
+      ),
       // Above 1 nothing is cut, whatever rounding makes of the sum.
       top_p: floats((row) => isTruncated(row) && row.settings.top_p! < 1 ? row.settings.top_p! : 2),
     },

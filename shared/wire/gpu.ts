@@ -43,6 +43,10 @@ export const prompt = z.custom<string | number[]>(
   (value) => typeof value === "string" || isTokens(value),
   { error: "a text or a list of token ids" },
 ).openapi({ type: ["string", "array"], items: { type: "integer" } });
+/** Ids are 32-bit on the device: a larger one would be taken for another. */
+const MOST_ID = 2 ** 31 - 1;
+const isStopId = (value: unknown): value is number =>
+  isTokens([value]) && (value as number) <= MOST_ID;
 const isStopText = (value: unknown): value is string =>
   typeof value === "string" && value !== "" && value.length <= 256;
 /** A text ends a completion before it, a token id after the token. */
@@ -50,7 +54,7 @@ export const stop = z.custom<string | (string | number)[]>(
   (value) =>
     isStopText(value) ||
     (Array.isArray(value) && value.length <= 64 &&
-      value.every((x) => isStopText(x) || isTokens([x]))),
+      value.every((x) => isStopText(x) || isStopId(x))),
   { error: "a text of at most 256 characters, or a list of at most 64 such texts and token ids" },
 ).openapi({ type: ["string", "array"], maxItems: 64, items: { type: ["string", "integer"] } });
 
@@ -67,7 +71,7 @@ export const sampleRequest = z.strictObject({
   top_k: maybe(top_k),
   stop: stop.optional(),
   /** Ids that end a completion; by default those of the policy's tokenizer. */
-  stop_tokens: listOf(z.int().min(0), 64).optional(),
+  stop_tokens: listOf(z.int().min(0).max(MOST_ID), 64).optional(),
   /** Seed of every prompt's first completion; random when neither seed nor seeds is given. */
   seed: seed.optional(),
   /** Or one seed per prompt. */

@@ -267,6 +267,11 @@ Deno.test("POST /v1/sample truncates: the one most likely token is the greedy on
       return (await call("POST", "/v1/sample", body)).body.completions[0];
     };
     const greedy = await drawn({ temperature: 0 });
+    assert.deepEqual(
+      await drawn({ temperature: 2, top_k: 2 ** 40 }),
+      await drawn({ temperature: 2 }),
+      "more than there are is all",
+    );
     for (const more of [{ top_k: 1 }, { top_p: 1e-6 }]) {
       const { tokens, logprobs } = await drawn({ temperature: 2, ...more });
       assert.deepEqual(tokens, greedy.tokens);
