@@ -8,10 +8,10 @@ import { dispose, recycle } from "./device.ts";
 import { type Policy, weightsOf } from "./policy.ts";
 import { isWide } from "./program/forward.ts";
 import type { ProgramLibrary } from "./program/library.ts";
-import { gradientName, newName, sumName, type UpdateForm } from "./program/update.ts";
+import { gradientName, sumName, type UpdateForm } from "./program/update.ts";
 import { lossForm, type MicroBatch, responseLength, splitBatch } from "./update/feeds.ts";
 import { gradientReport, logRatios, paddingOf, ratioReport } from "./update/report.ts";
-import { adopt, type Feeds, moments, type Outputs, stepFeeds } from "./update/state.ts";
+import { adopt, type Feeds, moments, type Outputs, spareOf, stepFeeds } from "./update/state.ts";
 import type { GradientReport, UpdateRequest, UpdateResult } from "./verbs.ts";
 
 export async function runUpdate(
@@ -76,7 +76,7 @@ async function fusedStep(
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
     ...feeds,
-  }, Object.fromEntries([...policy.spare].map(([name, tensor]) => [newName(name), tensor])));
+  }, spareOf(policy));
   return {
     loss: scalar(output, "loss"),
     norm: scalar(output, "grad_norm"),
@@ -137,7 +137,7 @@ async function accumulated(
     ...Object.fromEntries(named(sums!)),
     ...moments(policy, parameters),
     ...stepFeeds(policy, request),
-  });
+  }, spareOf(policy));
   dispose(sums!.values());
   return { ...found, next };
 }

@@ -35,6 +35,10 @@ export function moments(policy: Policy, parameters: readonly string[]): Feeds {
   ));
 }
 
+/** Buffers for the new state. */
+export const spareOf = ({ spare }: Policy): Outputs =>
+  Object.fromEntries([...spare].map(([name, tensor]) => [newName(name), tensor]));
+
 /** The new state takes the place of the old one, whose buffers the next step may write to. */
 export function adopt(
   policy: Policy,
