@@ -71,25 +71,26 @@ export async function sideBySide(device: Device, policies: readonly Policy[]): P
   };
 }
 
-/** The adapters last put side by side: a batch of the same policies and versions takes them. */
+/** The adapters last put side by side: a batch of some of the same policies and versions takes them. */
 export class AdapterCache {
-  #key = "";
+  #versions = new Map<Policy, string>();
   #last: SideBySide | null = null;
 
   constructor(readonly device: Device) {}
 
   async get(policies: readonly Policy[]): Promise<SideBySide> {
-    const key = JSON.stringify(policies.map(({ name, version }) => [name, version]));
-    if (this.#last && key === this.#key) return this.#last;
+    const known = policies.every((policy) => this.#versions.get(policy) === policy.version);
+    if (this.#last && known) return this.#last;
     this.clear();
     this.#last = await sideBySide(this.device, policies);
-    this.#key = key;
+    this.#versions = new Map(policies.map((policy) => [policy, policy.version]));
     return this.#last;
   }
 
   clear(): void {
     if (this.#last) dispose(Object.values(this.#last.feeds));
     this.#last = null;
+    this.#versions.clear();
   }
 }
 

@@ -92,10 +92,27 @@ export const readsBehind = ({ headDim }: ModelConfig): boolean => headDim >= SMA
 const ROWS_PER_RUN = 128;
 const MOST_CACHE = 2 ** 28;
 
+/** Most ranks side by side: every row pays for all of them. */
+const RANKS_PER_RUN = 128;
+
+/** The rows of policies whose adapters run together, in the policies' order. */
+function byAdapters(rows: readonly Row[]): Row[][] {
+  const groups: { rows: Row[]; ranks: number }[] = [];
+  for (const [policy, own] of Map.groupBy(rows, (row) => row.policy)) {
+    const rank = policy.spec.lora?.rank ?? 0;
+    const last = groups.at(-1);
+    if (last && last.ranks + rank <= RANKS_PER_RUN) {
+      last.rows.push(...own);
+      last.ranks += rank;
+    } else groups.push({ rows: own, ranks: rank });
+  }
+  return groups.map((group) => group.rows);
+}
+
 /** Rows that run together: on the same weights, of one padded length, as many as memory allows. */
 export function batchesOf(rows: readonly Row[]): Row[][] {
   const kinds = Map.groupBy(rows, ({ policy }) => policy.base ?? policy);
-  return [...kinds.values()].flatMap((kind) => {
+  return [...kinds.values()].flatMap(byAdapters).flatMap((kind) => {
     const { layers, kvHeads, headDim } = kind[0]!.policy.spec.config;
     const forms = Map.groupBy(kind, (row) => `${promptBucket(row.prompt.length)} ${row.group}`);
     return [...forms.values()].flatMap((form) => {

@@ -80,6 +80,16 @@ for (const family of ["llama-tiny", "qwen3-tiny"]) {
     assert.equal(new Set(completions.map(({ tokens }) => tokens.join())).size, 16);
   });
 
+  Deno.test(`sample of ${family} goes on with the same bits once most rows have ended`, async () => {
+    const node = await loaded(folder);
+    const seeds = Array.from({ length: 60 }, (_, i) => i);
+    const brief = request({ prompts: seeds.map((i) => [i, 7]), seeds, max_tokens: 5 });
+    const long = request({ prompts: [[5, 6, 7], [8]], seeds: [1, 2], max_tokens: 120 });
+    const together = await node.sampleTogether([brief, long]);
+    assert.deepEqual(together[1], await node.sample(long));
+    assert.deepEqual(together[0], await node.sample(brief));
+  });
+
   Deno.test(`sample of ${family} gives groups that share long prompts the tokens of copies`, async () => {
     const node = await loaded(folder);
     const long = [70, 61].map((n) => Array.from({ length: n }, (_, i) => (7 * i + n) % 97));
