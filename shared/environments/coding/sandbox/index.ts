@@ -6,9 +6,9 @@
  */
 import { join } from "node:path";
 import { CollmError } from "../../../errors.ts";
-import { type Image, snapshotImage } from "./image.ts";
+import { engineImage, type Image, snapshotImage } from "./image.ts";
 import { Lane } from "./lane.ts";
-import { Process } from "./process.ts";
+import { Gone, Process } from "./process.ts";
 import type { Program, Verdict } from "./program.ts";
 
 export type { Program, PythonError, TestVerdict, Verdict } from "./program.ts";
@@ -77,17 +77,44 @@ export function openSandbox(options: SandboxOptions = {}): Sandbox {
   };
 }
 
-/** Starts processes, and keeps one started ahead from the first replacement on. */
+/** Starts processes, and keeps one started ahead from the first on. */
 function processSupply(cache: string) {
   let image: Promise<Image> | undefined;
+  /** Whether a process has started with the snapshot: the engine does not promise that any does. */
+  let proved = false;
   let spare: Promise<Process> | undefined;
   let closed = false;
 
+  async function load(): Promise<Image> {
+    try {
+      return await snapshotImage(
+        cache,
+        async (made) => await Process.start(made, cache).snapshot(),
+      );
+    } catch (error) {
+      if (error instanceof Gone) return await engineImage();
+      throw error;
+    }
+  }
+
   async function start(): Promise<Process> {
-    image ??= snapshotImage(cache, async (made) => await Process.start(made, cache).snapshot());
-    // A snapshot that could not be made is tried again, not remembered.
+    image ??= load();
+    // What could not be read is tried again, not remembered.
     image.catch(() => image = undefined);
-    return Process.start(await image, cache);
+    const loaded = await image;
+    const process = Process.start(loaded, cache);
+    try {
+      await process.ready();
+      proved = true;
+      return process;
+    } catch (error) {
+      const why = (error as Error).message;
+      if (proved || !loaded.some(([name]) => name === "snapshot")) {
+        throw new CollmError("unavailable", `Cannot start a sandbox process: ${why}`);
+      }
+      image = engineImage();
+      return await start();
+    }
   }
 
   return {
@@ -96,7 +123,6 @@ function processSupply(cache: string) {
       const ready = spare;
       spare = undefined;
       const process = await (ready ?? start());
-      await process.ready();
       if (!closed && !spare) {
         spare = start();
         spare.catch(() => {});

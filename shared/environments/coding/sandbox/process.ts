@@ -116,8 +116,9 @@ export class Process {
     const size = Number(/^S([0-9]+)$/.exec(line)?.[1] ?? 0);
     if (!size) throw this.#end(`it answered ${line.slice(0, 100)}`);
     while (this.#pending.length < size) await this.#more(START_MS);
-    await this.#child.status;
-    return this.#pending.slice(0, size);
+    const made = this.#pending.slice(0, size);
+    await this.kill();
+    return made;
   }
 
   async kill(): Promise<void> {

@@ -1,0 +1,131 @@
+/** The sandbox as its users see it: verdicts, values across the border, lanes, its cache. */
+import assert from "node:assert/strict";
+import { openSandbox, type Program } from "../../../shared/environments/coding/sandbox/index.ts";
+import { sandboxTest } from "./sandbox.ts";
+
+const SQUARE: Program = {
+  code: "def solve(x):\n    return x * x\n",
+  entry: "solve",
+  tests: ["assert solve(3) == 9", "assert solve(4) == 17, 'no'", "assert solve(", "solve(0)"],
+};
+
+sandboxTest("run gives a verdict per test with its reason", async (sandbox) => {
+  const verdict = await sandbox.run(SQUARE);
+  assert.deepEqual(verdict.tests.map((test) => test.passed), [true, false, false, true]);
+  assert.deepEqual(verdict.tests.map((test) => test.error?.type), [
+    undefined,
+    "AssertionError",
+    "SyntaxError",
+    undefined,
+  ]);
+  assert.equal(verdict.tests[1]!.error!.message, "no");
+  const broken = await sandbox.run({ ...SQUARE, code: "def solve(x) return 1" });
+  assert.deepEqual([broken.parsed, broken.error?.type, broken.passed], [false, "SyntaxError", 0]);
+  const missing = await sandbox.run({ ...SQUARE, code: "import nothing\n" });
+  assert.deepEqual([missing.parsed, missing.error?.type], [true, "ModuleNotFoundError"]);
+});
+
+sandboxTest(
+  "run carries plain values both ways, and what was done to arguments",
+  async (sandbox) => {
+    const code = `
+import collections, decimal, fractions
+def same(*args, **named): return args[0] if args else named
+def fill(items): items.append(4); items.sort()
+def fail(kind): raise {"v": ValueError, "k": KeyError, "s": StopIteration}[kind]("why")
+def count(n):
+    for i in range(n): yield i
+def counter(text): return collections.Counter(text)
+def third(): return fractions.Fraction(1, 3), decimal.Decimal("0.1"), 1 / 3
+class Own: pass
+def own(): return Own()
+`;
+    const tests = [
+      "for v in [None, True, 7, -2**70, 1.5, float('inf'), 'ä\\ud800', b'\\xff', 2j, (1, (2,)), " +
+      "[[]], {1: {2}}, {(1, 2): [3]}, frozenset({4}), range(3), set()]:\n" +
+      "    assert same(v) == v and type(same(v)) is type(v)",
+      "x = float('nan')\nassert same(x) != same(x)",
+      "x = [9, 2]\nfill(x)\nassert x == [2, 4, 9]",
+      "assert same(a=1, b=[2]) == {'a': 1, 'b': [2]}",
+      "try:\n    fail('v')\n    assert False\nexcept ValueError as e:\n    assert str(e) == 'why'",
+      "assert list(count(3)) == [0, 1, 2] and count(3) != [0, 1, 2]",
+      "assert counter('aab') == {'a': 2, 'b': 1}",
+      "from fractions import Fraction\nfrom decimal import Decimal\n" +
+      "assert third() == (Fraction(1, 3), Decimal('0.1'), 1 / 3)",
+      "assert same(1.0) == 1 and same(1) is not True",
+    ];
+    const verdict = await sandbox.run({ code, entry: "same", tests });
+    assert.deepEqual(verdict.tests.map((test) => test.error), tests.map(() => null));
+    const strange = await sandbox.run({ code, entry: "own", tests: ["own()", "same(print)"] });
+    assert.match(strange.tests[0]!.error!.message, /returned a value of type Own/);
+    assert.match(strange.tests[1]!.error!.message, /a value of type builtin_function/);
+  },
+);
+
+sandboxTest("run uses the setup in tests, and never shows it to the program", async (sandbox) => {
+  const setup = "SECRET = 42\ndef double(n):\n    return 2 * n\ndef solve(n):\n    ...\n";
+  const tests = ["assert solve(5) == double(5)", "assert solve(SECRET) == double(SECRET)"];
+  const run = (code: string) => sandbox.run({ code, entry: "solve", tests, setup });
+  assert.equal((await run("def solve(n): return n + n")).passed, 2);
+  assert.equal((await run("def double(n): return 0\ndef solve(n): return 0")).passed, 0);
+  const nosy = await run("def solve(n): return double(n)");
+  assert.deepEqual(nosy.tests.map((test) => test.error?.type), ["NameError", "NameError"]);
+});
+
+sandboxTest("run stops what takes too long, test by test", async (sandbox) => {
+  const code = "def solve(x):\n    while x > 1: pass\n    return x\n";
+  const tests = [0, 1, 2, 3, 4, 1].map((n) => `assert solve(${n}) == ${n}`);
+  const limits = { time_limit_s: 0.3, most_timeouts: 2 };
+  const verdict = await sandbox.run({ code, entry: "solve", tests, ...limits });
+  assert.deepEqual(verdict.tests.map((test) => test.error?.type ?? "ok"), [
+    ...["ok", "ok", "TimeoutError", "TimeoutError", "Skipped", "Skipped"],
+  ]);
+  assert.equal(verdict.timeouts, 2);
+  const loop = ["while True: solve(0)", "assert solve(1) == 1"];
+  const endless = await sandbox.run({ code, entry: "solve", tests: loop, ...limits });
+  assert.equal(endless.passed, 0);
+  assert.match(endless.cause!, /^Program stopped: .*time limit|^Tests stopped: /);
+});
+
+sandboxTest("run gives tests of one program nothing of another's", async (sandbox) => {
+  const tests = [
+    "import math\nmath.sqrt = None\nimport random\nrandom.seed(1)\nassert solve(1) == 1",
+  ];
+  for (let round = 0; round < 3; round++) {
+    assert.equal((await sandbox.run({ ...SQUARE, tests })).passed, 1);
+    const clean = ["assert math.sqrt(solve(2)) == 2", "hidden = solve(2)"];
+    assert.equal((await sandbox.run({ ...SQUARE, tests: clean })).passed, 2);
+    const leak = await sandbox.run({ ...SQUARE, tests: ["assert hidden == 4"] });
+    assert.equal(leak.passed, 0);
+  }
+});
+
+Deno.test("openSandbox remakes a damaged snapshot and ends all its processes", async () => {
+  const cache = await Deno.makeTempDir({ prefix: "collm-sandbox-" });
+  const snapshots = () =>
+    [...Deno.readDirSync(cache)].filter(({ name }) => name.endsWith(".snapshot"));
+  for (const round of ["made", "damaged"]) {
+    const sandbox = openSandbox({ lanes: 3, cache });
+    const programs = Array.from({ length: 9 }, (_, i) => ({
+      ...SQUARE,
+      tests: [`assert solve(${i}) == ${i * i}`, `assert solve(1) == ${i}`],
+    }));
+    const verdicts = await Promise.all(programs.map((program) => sandbox.run(program)));
+    const passed = verdicts.map((verdict) => verdict.passed);
+    assert.deepEqual(passed, [1, 2, 1, 1, 1, 1, 1, 1, 1], round);
+    await sandbox.close();
+    assert.equal(snapshots().length, 1);
+    const path = `${cache}/${snapshots()[0]!.name}`;
+    const bytes = await Deno.readFile(path);
+    bytes[bytes.length >> 1]! ^= 255;
+    await Deno.writeFile(path, bytes);
+  }
+  await Deno.remove(cache, { recursive: true });
+});
+
+Deno.test("openSandbox works without a cache folder, and refuses bad numbers of lanes", async () => {
+  const sandbox = openSandbox({ lanes: 1, cache: "/proc/nowhere" });
+  assert.equal((await sandbox.run(SQUARE)).passed, 2);
+  await sandbox.close();
+  assert.throws(() => openSandbox({ lanes: 0 }), { message: "Cannot open sandbox: lanes is 0" });
+});
