@@ -39,6 +39,9 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
   requireGuard(options);
   const { checkpoints: root, device: choice, allowHub = false, maxQueue, token } = options;
   const onFault = console.error;
+  // First, because a worker may die as early as it likes; what they read is there by then.
+  const waiting = () => node.waiting;
+  const metrics = await createMetrics({ waiting, policies: () => policies.names().length });
   const lasting = openLastingNode(() => openWorkerNode({ device: choice }), {
     onFault,
     onRestart(cause) {
@@ -51,8 +54,6 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
     ...maxQueue !== undefined && { requests: maxQueue },
     onCall: (call) => metrics.call(call),
   });
-  const waiting = () => node.waiting;
-  const metrics = await createMetrics({ waiting, policies: () => policies.names().length });
   const checkpoints = new Checkpoints(root);
   const models = new Map<string, string>();
   for (const [policy, source] of model) {
