@@ -20,7 +20,7 @@ export interface EdgeClient extends Pick<Episodes, "openEpisodes" | "pending" | 
 }
 
 /** A restarting edge, a proxy in front of it, a database that is away: it passes. */
-const PASSING: readonly ErrorCode[] = ["unavailable", "too_many_requests"];
+const PASSING: readonly ErrorCode[] = ["unavailable", "too_many_requests", "deadline"];
 
 /** Entries and characters of one post, well under what the edge takes. */
 const MOST_ENTRIES = 256;
