@@ -29,12 +29,14 @@ export function lossForm({ loss, ratio, clip, kl_coef = 0 }: UpdateRequest): Los
   return { kind, kl: kl_coef !== 0 };
 }
 
+/** Sequences that the loss reads nothing of do not run; they count in its averages. */
 export function splitBatch(request: UpdateRequest): MicroBatch[] {
-  const lengths = request.batch.map((s) => s.tokens.length);
-  const limit = request.tokens_per_run ?? TOKENS_PER_RUN;
+  const { loss, tokens_per_run: limit = TOKENS_PER_RUN } = request;
   if (!(limit >= 1)) fail(`tokens_per_run is ${limit}, expected a positive number`);
-  return microBatches(lengths, limit).map((group) => {
-    const sequences = group.map((i) => request.batch[i]!);
+  const read = request.batch.filter((s) => loss === "value_mse" || responseLength(s) > 0);
+  if (read.length === 0) fail(`no sequence has a token after its prompt for the loss ${loss}`);
+  return microBatches(read.map((s) => s.tokens.length), limit).map((group) => {
+    const sequences = group.map((i) => read[i]!);
     return {
       sequences,
       feeds: { ...rowFeeds(request, sequences), ...lossFeeds(request, sequences) },

@@ -10,6 +10,7 @@ import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
 import { microBatches } from "../../gpu-node/program/batch.ts";
+import type { UpdateSequence } from "../../gpu-node/verbs.ts";
 import { uniforms } from "../../shared/random.ts";
 import { dataTest, REPOSITORY } from "../support/data.ts";
 import { close, compareGradients, golden, relative } from "./golden.ts";
@@ -147,4 +148,16 @@ Deno.test("update with recompute gives the bits of update without", async () => 
     }));
     assert.deepEqual(versions[0], versions[1]);
   }
+});
+
+Deno.test("update counts a sequence without a response in its averages and runs without it", async () => {
+  const silent = { tokens: Array(200).fill(3), prompt_length: 200, advantage: 1 };
+  const ask = async (batch: UpdateSequence[]) =>
+    (await kernel()).update(policyGradient({ batch, apply: false }));
+  const [alone, joined] = [await ask(batch), await ask([...batch, silent])];
+  relative(joined.loss, alone.loss * batch.length / (batch.length + 1), 1e-5, "loss");
+  assert.equal(joined.padding, alone.padding);
+  await assert.rejects(ask([silent]), {
+    message: "Cannot update: no sequence has a token after its prompt for the loss policy_gradient",
+  });
 });
