@@ -151,6 +151,29 @@ kept = []
     write_ready: body("import os", "os.write(200, b'R\\nR\\nS1\\nX\\n')", "return 0"),
     write_noise: body("import os", "os.write(200, bytes(range(256)) * 64 + b'\\n')", "return 0"),
     outcome_late: body("import os", `os.write(200, b'{"v": "[1"}\\n')`, "return 0"),
+    load_null: "import os\nos.write(200, b'null\\n')\n" + body("return 0"),
+    load_good: "import os\n" +
+      `os.write(200, b'{"error": null, "syntax": false, "late": false}\\n')\n` + body("return 0"),
+    load_types: "import os\n" +
+      `os.write(200, b'{"error": {"type": [], "message": 1}, "syntax": 0}\\n')\n` +
+      body("return 0"),
+    outcome_null: body("import os", "os.write(200, b'null\\n[]\\n7\\n')", "return 0"),
+    outcome_types: body(
+      "import os",
+      `os.write(200, b'{"x": 5, "error": {"type": 1}}\\n')`,
+      "return 0",
+    ),
+    outcome_deep: body(
+      "import os",
+      `os.write(200, b'{"v": ' + b'[' * 10 ** 6 + b']' * 10 ** 6 + b'}\\n')`,
+      "return 0",
+    ),
+    outcome_deep_text: body(
+      "import os",
+      `os.write(200, b'{"v": "' + b'[' * 10 ** 6 + b']' * 10 ** 6 + b'"}\\n')`,
+      "return 0",
+    ),
+    read_terminal: body("return open('/dev/stdin').read() or input()"),
     tag_bomb: body(
       "import os",
       `os.write(200, b'{"v": "{\\\\"i\\\\": \\\\"zz\\\\"}"}\\n')`,

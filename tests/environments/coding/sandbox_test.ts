@@ -100,6 +100,23 @@ sandboxTest("run gives tests of one program nothing of another's", async (sandbo
   }
 });
 
+sandboxTest("run fails tests that break the judge, and judges on", async (sandbox) => {
+  for (
+    const test of [
+      "import os\nos._exit(0)",
+      "import js\njs.x",
+      "import os\nos.write(200, b'null\\n')",
+      `import os\nos.write(200, b'{"call": [0, "solve", {}]}\\n')`,
+      `import os\nos.write(200, b'{"call": ' + b'[' * 10**6 + b']' * 10**6 + b'}\\n')`,
+    ]
+  ) {
+    const verdict = await sandbox.run({ ...SQUARE, tests: [test] });
+    assert.equal(verdict.passed, 0, test);
+    assert.match(verdict.cause!, /^Tests stopped: /);
+    assert.equal((await sandbox.run(SQUARE)).passed, 2);
+  }
+});
+
 Deno.test("openSandbox remakes a damaged snapshot and ends all its processes", async () => {
   const cache = await Deno.makeTempDir({ prefix: "collm-sandbox-" });
   const snapshots = () =>

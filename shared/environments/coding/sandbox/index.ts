@@ -24,7 +24,7 @@ export interface Sandbox {
   /** Verdict on a program; programs beyond the lanes wait in order. */
   run(program: Program): Promise<Verdict>;
   /** Answer to a question about source text (`split`, `notes` or `syntax` of harness.ts). */
-  ask<T>(question: Record<string, unknown>): Promise<T>;
+  ask<T extends object>(question: Record<string, unknown>): Promise<T>;
   /** Ends all processes; programs that wait are refused. */
   close(): Promise<void>;
 }
@@ -101,7 +101,10 @@ function processSupply(cache: string) {
     image ??= load();
     // What could not be read is tried again, not remembered.
     image.catch(() => image = undefined);
-    const loaded = await image;
+    const loaded = await image.catch((error: Error) => {
+      if (error instanceof CollmError) throw error;
+      throw new CollmError("unavailable", `Cannot start a sandbox process: ${error.message}`);
+    });
     const process = Process.start(loaded, cache);
     try {
       await process.ready();

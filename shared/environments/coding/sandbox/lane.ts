@@ -3,14 +3,17 @@
  * and alone decides. What the program can reach is its own code and the arguments it is called
  * with; what it can say is the value it returned. Leaves out waiting for a lane (index.ts).
  */
-import { Gone, type Process } from "./process.ts";
 import {
-  failure,
-  type Program,
-  type PythonError,
-  type TestVerdict,
-  type Verdict,
-} from "./program.ts";
+  type Call,
+  type Outcome,
+  readJudged,
+  readLoaded,
+  readObject,
+  readOutcome,
+  readPlan,
+} from "./answers.ts";
+import { Gone, type Process } from "./process.ts";
+import { failure, type Program, type TestVerdict, type Verdict } from "./program.ts";
 
 const TIME_LIMIT_S = 10;
 const MOST_TIMEOUTS = 3;
@@ -21,26 +24,6 @@ const WHOLE_LIMITS = 12;
 
 /** Milliseconds for a question about source text. */
 const QUESTION_MS = 5000;
-
-interface Loaded {
-  error: PythonError | null;
-  /** Whether the error is one of syntax. */
-  syntax: boolean;
-  late: boolean;
-}
-type Outcome = Record<string, unknown>;
-type Call = [test: number, name: string, packed: string];
-/** The judge's plan: calls known ahead, whether more may come, whether its memory stays clean. */
-interface Plan {
-  ahead: Call[];
-  live: boolean;
-  plain: boolean;
-}
-interface TestLine {
-  ok: boolean;
-  late: boolean;
-  error: PythonError | null;
-}
 
 /** Gives a process that waits for a program. */
 export type Supply = () => Promise<Process>;
@@ -75,10 +58,10 @@ export class Lane {
   }
 
   /** Answer to a question about source text, which is read but not run. */
-  async ask<T>(question: Record<string, unknown>): Promise<T> {
+  async ask<T extends object>(question: Record<string, unknown>): Promise<T> {
     const judge = await this.#ready("judge");
     judge.send(`L${QUESTION_MS}`, JSON.stringify(question));
-    const answer = await judge.answer<T>(QUESTION_MS + GRACE_MS);
+    const answer = await judge.answer(QUESTION_MS + GRACE_MS, readObject<T>);
     judge.rest();
     return answer;
   }
@@ -137,7 +120,7 @@ async function check(program: Program, player: Process, judge: Process): Promise
   /** Milliseconds to wait for the player: a time limit, and never past the program's end. */
   const patience = () => Math.min(limitMs(program), end - performance.now()) + GRACE_MS;
   player.send(`L${limitMs(program)}`, JSON.stringify({ op: "load", code, limit }));
-  const loaded = await player.answer<Loaded>(patience());
+  const loaded = await player.answer(patience(), readLoaded);
   if (loaded.error || loaded.late) {
     const late = { type: "TimeoutError", message: `loading took more than ${limit} s` };
     const error = loaded.late ? late : loaded.error;
@@ -147,18 +130,20 @@ async function check(program: Program, player: Process, judge: Process): Promise
     if (calls.length === 0) return [];
     player.send(JSON.stringify({ op: "calls", calls, limit, most_late }));
     const outcomes: Outcome[] = [];
-    while (outcomes.length < calls.length) outcomes.push(await player.answer(patience()));
+    while (outcomes.length < calls.length) {
+      outcomes.push(await player.answer(patience(), readOutcome));
+    }
     return outcomes;
   };
-  const plan = await judge.answer<Plan>(judgeMs(program) + GRACE_MS);
+  const plan = await judge.answer(judgeMs(program) + GRACE_MS, readPlan);
   const outcomes = await call(plan.ahead);
   if (!plan.live) player.reset();
   judge.send(JSON.stringify({ outcomes }));
   const found: TestVerdict[] = [];
   while (found.length < tests.length) {
-    const line = await judge.answer<TestLine | { call: Call }>(judgeMs(program) + GRACE_MS);
-    if ("call" in line) {
-      const [outcome] = await call([line.call]);
+    const line = await judge.answer(judgeMs(program) + GRACE_MS, readJudged);
+    if (Array.isArray(line)) {
+      const [outcome] = await call([line]);
       judge.send(JSON.stringify({ outcome }));
     } else found.push({ passed: line.ok, timed_out: line.late, error: line.error });
   }

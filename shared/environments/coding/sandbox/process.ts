@@ -99,15 +99,20 @@ export class Process {
     this.#state = "clean";
   }
 
-  /** Next JSON line of Python within `ms`, else the process is killed and `Gone` thrown. */
-  async answer<T>(ms: number): Promise<T> {
+  /**
+   * Next JSON line of Python within `ms`, else the process is killed and `Gone` thrown; the same
+   * when `read` does not take it, for a program may write any line in the harness's place.
+   */
+  async answer<T>(ms: number, read: (value: unknown) => T | undefined): Promise<T> {
     const line = await this.#line(ms);
+    let value: T | undefined;
     try {
-      if (line.startsWith("P")) return JSON.parse(line.slice(1));
+      value = line.startsWith("P") ? read(JSON.parse(line.slice(1))) : undefined;
     } catch {
-      // falls through: whoever writes what is no JSON does not follow the protocol
+      value = undefined;
     }
-    throw this.#end("it broke its protocol");
+    if (value === undefined) throw this.#end("it broke its protocol");
+    return value;
   }
 
   /** Snapshot of a process that was started to make one. */

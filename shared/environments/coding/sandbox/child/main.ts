@@ -71,6 +71,7 @@ async function boot(): Promise<{ files: Map<string, Uint8Array<ArrayBuffer>>; py
     createPyodideModule,
     indexURL: "http://x.invalid/",
     lockFileContents: decoder.decode(file("pyodide-lock.json")),
+    stdin: () => null,
     stdout: () => {},
     stderr: () => {},
     ...snapshot ? { _loadSnapshot: snapshot } : {},
