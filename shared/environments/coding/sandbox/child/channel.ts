@@ -40,7 +40,8 @@ export class Channel {
   /** What the engine polls for interrupts: slot 0 is 2 when the time of this line is over. */
   readonly interrupts: { 0: number };
 
-  constructor() {
+  /** @param allow Told how many milliseconds Python may compute from now on. */
+  constructor(readonly allow: (ms: number) => void) {
     const due = () => this.#interrupt();
     this.interrupts = {
       get 0() {
@@ -122,10 +123,12 @@ export class Channel {
   /** Every line in or out starts the time limit anew. */
   #restartClock(): void {
     this.#deadline = now() + this.#limitMs;
+    this.allow(this.#limitMs);
   }
 
   /** Next line for Python; lines for JavaScript are acted on here. */
   #nextLine(): Uint8Array<ArrayBuffer> {
+    this.allow(Infinity);
     for (;;) {
       const line = readLine();
       const kind = String.fromCharCode(line[0]!);

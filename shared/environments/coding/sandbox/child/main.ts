@@ -7,6 +7,7 @@
 import { Channel, End, type Memory } from "./channel.ts";
 import { exit, readExactly, readLine, tell, writeAll } from "./pipe.ts";
 import { guarded, type Import, Trap } from "./wall.ts";
+import { startWatchdog } from "./watchdog.ts";
 
 /** Memory above which a process is replaced rather than put back: a fresh one is small again. */
 const KEEP_BYTES = 96 * 2 ** 20;
@@ -34,7 +35,7 @@ interface Python {
 
 /** Whether the engine may still use all its imports; for good no longer once it has started. */
 let open = true;
-const channel = new Channel();
+const channel = new Channel(startWatchdog());
 const decoder = new TextDecoder();
 const { files, python } = await boot();
 if (files.has("make")) {
@@ -43,6 +44,7 @@ if (files.has("make")) {
   writeAll(made);
   exit(0);
 }
+files.clear();
 python.setInterruptBuffer(channel.interrupts);
 serve(python._module);
 
