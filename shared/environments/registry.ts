@@ -5,7 +5,9 @@
 import { CollmError, suggest } from "../errors.ts";
 import { createCoding } from "./coding/index.ts";
 import type { Environment } from "./environment.ts";
+import { createBridgeBuild } from "./minecraft/bridge_build/index.ts";
 import { createHouseBuild } from "./minecraft/house_build/index.ts";
+import { createResourceGathering } from "./minecraft/resource_gathering/index.ts";
 import { createStrBuild } from "./minecraft/str_build/index.ts";
 import { createArxiv, createTldr } from "./writing/index.ts";
 
@@ -14,6 +16,8 @@ type Create = (options: Record<string, unknown>) => Environment;
 const FACTORIES = {
   str_build: createStrBuild,
   house_build: createHouseBuild,
+  bridge_build: createBridgeBuild,
+  resource_gathering: createResourceGathering,
   tldr: createTldr,
   arxiv: createArxiv,
   humaneval: (options) => createCoding("humaneval", options),
