@@ -3,6 +3,9 @@
  * Light packages are re-exported. Packages that are large, native or used by one role only are
  * loaded on demand, so that the edge starts without a native library and a worker without a server.
  */
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+
 export { Hono } from "hono";
 export type { Context, MiddlewareHandler } from "hono";
 export { HTTPException } from "hono/http-exception";
@@ -73,3 +76,9 @@ export const loadDockerfileLint = () => import("dockerfilelint");
 /** Driver of an installed Chromium (tests). */
 export const loadPlaywright = () => import("playwright-core");
 export type { Page } from "playwright-core";
+/**
+ * A CommonJS package that is installed separately, because it is large: from the `node_modules` of
+ * a folder. Throws where it is not there.
+ */
+export const requireFrom = (folder: string, name: string): unknown =>
+  createRequire(join(resolve(folder), "package.json"))(name);

@@ -93,6 +93,11 @@ export interface Environment<Task = unknown, State = unknown> {
   score(task: Task, actions: PerAgent<string>): ScoreResult | Promise<ScoreResult>;
   /** Picture of a joint action's result as an SVG document, where the environment has one. */
   render?(task: Task, actions: PerAgent<string>, title?: string): string;
+  /**
+   * A joint action's result as a file for other programs, such as `schem`, where the environment
+   * has one. Rejects with CollmError `not_found` for an unknown format.
+   */
+  exportAs?(task: Task, actions: PerAgent<string>, format: string): Promise<Uint8Array>;
   /** Tells reading from habit in evaluations, where the environment can. */
   readonly probes?: Probes<Task>;
 }

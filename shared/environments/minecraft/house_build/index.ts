@@ -9,6 +9,7 @@ import { actionTexts } from "../../actions.ts";
 import type { PureEnvironment, TaskItem } from "../../environment.ts";
 import { readFields } from "../../options.ts";
 import { buildingEpisodes, type BuildState, chat } from "../building.ts";
+import { exportWorld } from "../export/index.ts";
 import { blindBound, boxKey } from "./blind.ts";
 import { build, buildComponents } from "./build.ts";
 import { compactPrompt } from "./compact.ts";
@@ -107,6 +108,9 @@ export function createHouseBuild(
     }),
 
     render: (task, actions, title) => renderBuild(build(task, actionTexts(agents, actions)), title),
+
+    exportAs: (task, actions, format) =>
+      exportWorld(build(task, actionTexts(agents, actions)).world, format, "house"),
 
     probes: { blindBound, comparable: (a, b) => boxKey(a) === boxKey(b) },
   };

@@ -8,6 +8,7 @@ import { actionTexts } from "../../actions.ts";
 import type { PureEnvironment } from "../../environment.ts";
 import { readFields } from "../../options.ts";
 import { buildingEpisodes, type BuildState, chat } from "../building.ts";
+import { exportWorld } from "../export/index.ts";
 import { maxCommands } from "../limits.ts";
 import { blindBound } from "./blind.ts";
 import { build, buildComponents } from "./build.ts";
@@ -99,6 +100,9 @@ export function createStrBuild(
     }),
 
     render: (task, actions, title) => renderBuild(build(task, actionTexts(agents, actions)), title),
+
+    exportAs: (task, actions, format) =>
+      exportWorld(build(task, actionTexts(agents, actions)).world, format, task.word),
 
     probes: {
       blindBound: (tasks) => blindBound(tasks.map(({ word }) => word)),
