@@ -147,9 +147,8 @@ export class Channel {
     [this.#unsent, this.#unsentSize] = [[], 0];
     // 'P' marks every line inside as Python's.
     const text = parts.map((part) => decoder.decode(part, { stream: false })).join("");
-    for (const line of text.split("\n").slice(0, -1)) {
-      writeAll(new TextEncoder().encode(`P${line}\n`));
-    }
+    const marked = text.slice(0, -1).replaceAll("\n", "\nP");
+    writeAll(new TextEncoder().encode(`P${marked}\n`));
   }
 
   /** Parts of the memory that a scatter/gather list names. */

@@ -39,6 +39,8 @@ def _call(name, text, limit):
                 out["after"] = after
     except _Unplain as caught:
         out = {"o": str(caught)[:200]}
+    except KeyboardInterrupt:
+        out = {"late": True}
     except BaseException as caught:
         known = [kind.__name__ for kind in type(caught).__mro__]
         out = {"x": known[:20], "error": _error(caught)}
@@ -54,6 +56,7 @@ def _missing(name):
 def _calls(job):
     """Outcomes of calls, one line each; a call that comes too late ends its test."""
     lates = set()
+    lines = _Lines()
     for test, name, text in job["calls"]:
         if test in lates or len(lates) >= job["most_late"]:
             out = {"late": True}
@@ -61,5 +64,6 @@ def _calls(job):
             out = _call(name, text, job["limit"])
             if "late" in out:
                 lates.add(test)
-        _write(out)
+        lines.add(out)
+    lines.flush()
 `;
