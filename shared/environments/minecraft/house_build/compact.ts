@@ -23,7 +23,7 @@ export function compactPrompt(
   previousReward: number | null,
 ): string {
   // A match is in [0, 1] and moves slowly: two decimals, not StrBuild's one.
-  const reward = previousReward === null ? "" : ` r${Math.max(0, previousReward).toFixed(2)}`;
+  const reward = previousReward === null ? "" : ` r${twoDecimals(previousReward)}`;
   const threat = `d${totalDamage(task)}/${task.player_hp}`;
   return `t${turn}${reward} a${agentIndex + 1} ${threat}\n${body(houseOf(task))}`;
 }
@@ -37,4 +37,10 @@ function body(house: House): string {
     bodies.set(house, text);
   }
   return text;
+}
+
+/** A negative zero is written as zero, one spelling for one number. */
+function twoDecimals(value: number): string {
+  const text = value.toFixed(2);
+  return text === "-0.00" ? "0.00" : text;
 }
