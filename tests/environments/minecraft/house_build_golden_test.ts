@@ -194,8 +194,10 @@ Deno.test("rect_modification and resource_schedule list the published rectangles
   }
   for (const { rects, remaining_shown, ...rest } of facts.house_build_resource_schedule.cases) {
     const { house, world, parsed } = built(rest);
-    const advice = parsed.map(({ accepted }) => schedule(house, world, accepted, 2));
-    assert.deepEqual(advice.map((a) => a.rectangles.map(listed)), rects, rest.task);
-    assert.deepEqual(advice.map(({ remaining }) => remaining), remaining_shown, rest.task);
+    for (const wrongOnly of [world, null]) {
+      const advice = parsed.map(({ accepted }) => schedule(house, wrongOnly, accepted, 2));
+      assert.deepEqual(advice.map((a) => a.rectangles.map(listed)), rects, rest.task);
+      assert.deepEqual(advice.map(({ remaining }) => remaining), remaining_shown, rest.task);
+    }
   }
 });

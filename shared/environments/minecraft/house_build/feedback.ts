@@ -81,9 +81,14 @@ export interface Schedule {
   remaining: Record<string, number>;
 }
 
+/**
+ * Advice to one agent.
+ * @param world Only rectangles with a wrong cell in it are advised; null: all, as published.
+ * @param commands The agent's own, which have spent some of its resources.
+ */
 export function schedule(
   house: House,
-  world: World,
+  world: World | null,
   commands: readonly Command[],
   agents: number,
 ): Schedule {
@@ -93,7 +98,9 @@ export function schedule(
     const [width, height, depth] = boxSize(command.box);
     remaining[command.block]! -= width * height * depth;
   }
-  const candidates = touched(house, world).filter(({ block }) => block !== AIR)
+  const candidates = (world ? touched(house, world) : [...rectangles(house)]).filter(({ block }) =>
+    block !== AIR
+  )
     .sort((a, b) => area(b) - area(a) || byPlace(a, b));
   const chosen: Rectangle[] = [];
   const rest: Rectangle[] = [];

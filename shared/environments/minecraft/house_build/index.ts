@@ -44,7 +44,7 @@ const OPTIONS = z.object({
   spider_attacks: RULES.spider_attacks.default([3, 1, 1]),
   /** Sizes of generated houses, cells along x, y and z. */
   sizes: z.array(z.tuple([width!, height!, depth!])).min(1).max(64).default([[6, 7, 7]]),
-  /** reference: follow-ups without chat template, published layers of rect_modification. */
+  /** reference: follow-ups without chat template, published choice of rectangles. */
   compat: z.enum(["fixed", "reference"]).default("fixed"),
 });
 

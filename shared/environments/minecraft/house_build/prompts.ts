@@ -29,7 +29,7 @@ export interface PromptSetting {
   feedback: FeedbackMode;
   /** Most cells or rectangles that a follow-up lists. */
   limit: number;
-  /** The published layers of rect_modification, whatever the house's height. */
+  /** The published choice of rectangles, whatever the house's height and what is built. */
   reference: boolean;
 }
 
@@ -116,7 +116,12 @@ function feedbackParts(
       rectangleList(found),
     ];
   }
-  const advice = schedule(house, world, built.parsed[agent]!.accepted, agents);
+  const advice = schedule(
+    house,
+    reference ? null : world,
+    built.parsed[agent]!.accepted,
+    agents,
+  );
   const left = Object.entries(advice.remaining).map(([block, count]) => `${block} ${count}`);
   return [
     "Rectangles that would still have fitted your resources after your previous commands, the " +
