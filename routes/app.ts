@@ -4,6 +4,7 @@
  */
 import { OpenAPIHono } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
+import { remembered } from "../shared/store/episodes/environments.ts";
 import { checkJson, limitBody, LIMITS } from "../shared/wire/body.ts";
 import { missingRoute } from "../shared/wire/openapi.ts";
 import { complaint } from "../shared/wire/parse.ts";
@@ -11,25 +12,35 @@ import { problemResponse, toCollmError } from "../shared/wire/problem.ts";
 import { agentRoutes } from "./agents.ts";
 import { authenticate } from "./auth.ts";
 import type { Edge, EdgeApp, EdgeDeps, EdgeVariables } from "./edge.ts";
+import { environmentBatchRoutes } from "./environment_batches.ts";
+import { environmentItemRoutes } from "./environment_items.ts";
 import { environmentRoutes } from "./environments.ts";
 import { episodeRoutes } from "./episodes.ts";
 import { evaluationRoutes } from "./evaluations.ts";
 import { healthRoutes } from "./health.ts";
 import { openapiRoute } from "./openapi.ts";
+import { pictureRoutes } from "./pictures.ts";
 import { runRoutes } from "./runs.ts";
 import { createSigners } from "./signing.ts";
 import { streamRoutes } from "./stream.ts";
 import { tokenRoutes } from "./tokens.ts";
 
+/** Environments with their options that are kept, rather than made anew for every request. */
+const REMEMBERED = 64;
+
 /** What a request is read from, by the name that validation gives it. */
 const PLACES: Record<string, string> = { json: "the body", param: "the path", query: "the query" };
 
+/** Routes that take lists. */
+const BATCHES = /^\/v1\/(episodes|agents\/[^/]+\/actions|environments\/[^/]+\/(steps|scores))$/;
+
 /** The edge. Nothing is listened on. */
-export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
+export function createApp(deps: EdgeDeps): EdgeApp {
   const edge: Edge = {
     log: (line) => console.error(line),
     ...deps,
-    signers: await createSigners(deps.secret),
+    createEnvironment: remembered(deps.createEnvironment, REMEMBERED),
+    signers: createSigners(deps.secret),
   };
   const app = new OpenAPIHono<EdgeVariables>({
     defaultHook: (result) => {
@@ -51,12 +62,14 @@ export async function createApp(deps: EdgeDeps): Promise<EdgeApp> {
 
   app.use("/v1/*", authenticate(edge));
   app.use("/v1/*", async (c, next) => {
-    const batch = /^\/v1\/(episodes|agents\/[^/]+\/actions)$/.test(c.req.path);
-    return await limitBody(batch ? LIMITS.batch : LIMITS.single)(c, next);
+    return await limitBody(BATCHES.test(c.req.path) ? LIMITS.batch : LIMITS.single)(c, next);
   });
   app.use("/v1/*", checkJson);
 
   environmentRoutes(app, edge);
+  environmentBatchRoutes(app, edge);
+  environmentItemRoutes(app, edge);
+  pictureRoutes(app, edge);
   episodeRoutes(app, edge);
   agentRoutes(app, edge);
   streamRoutes(app, edge);

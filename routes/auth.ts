@@ -17,7 +17,7 @@ const AGENT_ROUTES = [
 /** Finds out who is asking. @throws CollmError `unauthorized`, `forbidden` */
 export function authenticate(edge: Edge): MiddlewareHandler<EdgeVariables> {
   return async (c, next) => {
-    const principal = await principalOf(edge, c.req.raw.headers);
+    const principal = principalOf(edge, c.req.raw.headers);
     if (principal.kind === "agent" && !AGENT_ROUTES.some((route) => route.test(c.req.path))) {
       throw new CollmError(
         "forbidden",
@@ -30,14 +30,14 @@ export function authenticate(edge: Edge): MiddlewareHandler<EdgeVariables> {
   };
 }
 
-async function principalOf({ token, signers }: Edge, headers: Headers): Promise<Principal> {
+function principalOf({ token, signers }: Edge, headers: Headers): Principal {
   if (token === undefined) return { kind: "learner" };
   const given = bearerOf(headers);
   if (given === null) {
     throw new CollmError("unauthorized", "Cannot answer this request: its bearer token is missing");
   }
   if (sameSecret(given, token)) return { kind: "learner" };
-  const scope = await signers.agent.open(given) as Scope | undefined;
+  const scope = signers.agent.open(given) as Scope | undefined;
   if (scope) return { kind: "agent", ...scope };
   throw new CollmError("unauthorized", "Cannot answer this request: its bearer token is wrong");
 }
@@ -49,8 +49,7 @@ export interface Scope {
   episode_id: string | null;
 }
 
-export const agentToken = ({ signers }: Edge, scope: Scope): Promise<string> =>
-  signers.agent.sign(scope);
+export const agentToken = ({ signers }: Edge, scope: Scope): string => signers.agent.sign(scope);
 
 function refuse(what: string, why: string): never {
   throw new CollmError("forbidden", `Cannot ${what}: ${why}`);

@@ -1,10 +1,11 @@
 /**
  * Stateless environments: reset, step and score. Between calls the state is with the caller, in a
- * signed token, so any replica can take any step. Leaves out episodes that are recorded.
+ * signed token, so any replica can take any step. Leaves out episodes that are recorded, and lists
+ * of steps (environment_batches.ts).
  */
 import { createRoute, z } from "../deps.ts";
 import type { Environment } from "../shared/environments/environment.ts";
-import { CollmError } from "../shared/errors.ts";
+import { optionsQuery } from "../shared/wire/environment_items.ts";
 import {
   environmentInfo,
   environmentList,
@@ -17,6 +18,7 @@ import {
 } from "../shared/wire/environments.ts";
 import { environmentId } from "../shared/wire/fields.ts";
 import { answers, body, type Edge, type EdgeApp } from "./edge.ts";
+import { resetOf, scoreOf, stepOf } from "./environment_steps.ts";
 
 const params = z.object({ id: environmentId });
 const path = "/v1/environments/{id}";
@@ -35,9 +37,9 @@ const show = createRoute({
   method: "get",
   path,
   operationId: "getEnvironment",
-  summary: "One environment with its default options and splits",
+  summary: "One environment with its options and splits",
   tags,
-  request: { params },
+  request: { params, query: optionsQuery },
   responses: answers(200, "The environment", environmentInfo),
 });
 
@@ -71,16 +73,8 @@ const score = createRoute({
   responses: answers(200, "Rewards and their parts", scoreResult),
 });
 
-/** What a state token holds. */
-interface StateToken {
-  environment: string;
-  options: Record<string, unknown>;
-  task: unknown;
-  state: unknown;
-}
-
 export function environmentRoutes(app: EdgeApp, edge: Edge): void {
-  const { createEnvironment, environmentIds, signers } = edge;
+  const { createEnvironment, environmentIds } = edge;
 
   app.openapi(list, (c) => {
     const environments = environmentIds().map((id) => summaryOf(createEnvironment(id, {})));
@@ -88,55 +82,22 @@ export function environmentRoutes(app: EdgeApp, edge: Edge): void {
   });
 
   app.openapi(show, (c) => {
-    const environment = createEnvironment(c.req.valid("param").id, {});
-    const { options } = environment;
-    return c.json(
-      { ...summaryOf(environment), options: { ...options }, splits: environment.splits() },
-      200,
-    );
+    const environment = createEnvironment(c.req.valid("param").id, c.req.valid("query").options);
+    const { options, render } = environment;
+    const more = { options: { ...options }, splits: environment.splits() };
+    return c.json({ ...summaryOf(environment), ...more, draws: render !== undefined }, 200);
   });
 
   app.openapi(reset, async (c) => {
-    const { id } = c.req.valid("param");
-    const { task: input, seed, options } = c.req.valid("json");
-    const environment = createEnvironment(id, options);
-    const { task } = environment.task(input);
-    const { observations, infos, state } = environment.reset(task, seed);
-    const token: StateToken = { environment: id, options, task, state };
-    return c.json({
-      agents: [...environment.agents],
-      observations,
-      infos,
-      state: await signers.state.sign(token),
-    }, 200);
+    return c.json(await resetOf(edge, c.req.valid("param").id, c.req.valid("json")), 200);
   });
 
   app.openapi(step, async (c) => {
-    const { id } = c.req.valid("param");
-    const { state: token, actions } = c.req.valid("json");
-    const held = await signers.state.open(token) as StateToken | undefined;
-    if (!held) {
-      throw new CollmError(
-        "forbidden",
-        `Cannot step environment '${id}': state is not a token of this edge, or it was changed`,
-      );
-    }
-    if (held.environment !== id) {
-      throw new CollmError(
-        "invalid_request",
-        `Cannot step environment '${id}': state is one of environment '${held.environment}'`,
-      );
-    }
-    const environment = createEnvironment(id, held.options);
-    const { state, ...result } = await environment.step(held.task, held.state, actions);
-    return c.json({ ...result, state: await signers.state.sign({ ...held, state }) }, 200);
+    return c.json(await stepOf(edge, c.req.valid("param").id, c.req.valid("json")), 200);
   });
 
   app.openapi(score, async (c) => {
-    const { task: input, actions, options } = c.req.valid("json");
-    const environment = createEnvironment(c.req.valid("param").id, options);
-    const { task } = environment.task(input);
-    return c.json(await environment.score(task, actions), 200);
+    return c.json(await scoreOf(edge, c.req.valid("param").id, c.req.valid("json")), 200);
   });
 }
 

@@ -68,10 +68,10 @@ export function episodeRoutes(app: EdgeApp, edge: Edge): void {
     const request = c.req.valid("json");
     const list = Array.isArray(request) ? request : [request];
     const opened = await episodesOf(edge).openEpisodes(list.map((one) => specOf(edge, one)));
-    const episodes = await Promise.all(opened.map(async (episode) => ({
+    const episodes = opened.map((episode) => ({
       ...episode,
-      tokens: edge.token === undefined ? null : await tokensOf(edge, episode),
-    })));
+      tokens: edge.token === undefined ? null : tokensOf(edge, episode),
+    }));
     return c.json(Array.isArray(request) ? { episodes } : episodes[0]!, 201);
   });
 
@@ -108,11 +108,9 @@ function specOf({ createEnvironment }: Edge, request: EpisodeRequest): EpisodeSp
   };
 }
 
-async function tokensOf(edge: Edge, episode: { id: string; agents: string[] }) {
-  const scope = { run_id: null, episode_id: episode.id };
+function tokensOf(edge: Edge, { id: episode_id, agents }: { id: string; agents: string[] }) {
+  const scope = { run_id: null, episode_id };
   return Object.fromEntries(
-    await Promise.all(
-      episode.agents.map(async (agent) => [agent, await agentToken(edge, { agent, ...scope })]),
-    ),
+    agents.map((agent) => [agent, agentToken(edge, { agent, ...scope })]),
   );
 }

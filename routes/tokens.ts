@@ -18,8 +18,5 @@ const issue = createRoute({
 });
 
 export function tokenRoutes(app: EdgeApp, edge: Edge): void {
-  app.openapi(
-    issue,
-    async (c) => c.json({ token: await agentToken(edge, c.req.valid("json")) }, 201),
-  );
+  app.openapi(issue, (c) => c.json({ token: agentToken(edge, c.req.valid("json")) }, 201));
 }

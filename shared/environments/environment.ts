@@ -1,7 +1,7 @@
 /**
  * What an environment is: pure functions over JSON values, with PettingZoo-parallel names.
- * A step depends on (task, state, joint action) alone, so any process can take any step. It may
- * take its time: whoever steps an environment that was chosen at run time awaits it.
+ * A step depends on (task, state, joint action) alone, so any process can take any step. Both may
+ * take their time: whoever plays an environment that was chosen at run time awaits it.
  * Leaves out where tasks come from (each environment's splits) and who acts (agents/).
  */
 
@@ -82,7 +82,7 @@ export interface Environment<Task = unknown, State = unknown> {
   item(split: string, index: number): TaskItem<Task>;
   /** A task from what a caller gave: an item id of any split, or an inline task object. */
   task(input: unknown): TaskItem<Task>;
-  reset(task: Task, seed: number): ResetResult<State>;
+  reset(task: Task, seed: number): ResetResult<State> | Promise<ResetResult<State>>;
   /** At once, or later where taking a turn is work for others, such as running a program. */
   step(
     task: Task,
@@ -91,8 +91,11 @@ export interface Environment<Task = unknown, State = unknown> {
   ): StepResult<State> | Promise<StepResult<State>>;
   /** One-turn reward of a joint action, without an episode. */
   score(task: Task, actions: PerAgent<string>): ScoreResult | Promise<ScoreResult>;
-  /** Picture of a joint action's result as an SVG document, where the environment has one. */
-  render?(task: Task, actions: PerAgent<string>, title?: string): string;
+  /**
+   * Picture of a joint action's result as an SVG document, where the environment has one; of an
+   * action on the first turn, unless `state` is that of another one.
+   */
+  render?(task: Task, actions: PerAgent<string>, title?: string, state?: State): string;
   /**
    * A joint action's result as a file for other programs, such as `schem`, where the environment
    * has one. Rejects with CollmError `not_found` for an unknown format.
@@ -104,6 +107,7 @@ export interface Environment<Task = unknown, State = unknown> {
 
 /** An environment that answers at once: most are. */
 export interface PureEnvironment<Task = unknown, State = unknown> extends Environment<Task, State> {
+  reset(task: Task, seed: number): ResetResult<State>;
   step(task: Task, state: State, actions: PerAgent<string>): StepResult<State>;
   score(task: Task, actions: PerAgent<string>): ScoreResult;
 }

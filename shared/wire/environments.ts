@@ -41,6 +41,7 @@ export const environmentInfo = z.object({
     size: z.int().nullable().openapi({ description: "null: generated without end" }),
     description: z.string(),
   })),
+  draws: z.boolean().openapi({ description: "It has pictures (render.svg, render.png)" }),
 }).openapi("Environment");
 
 const observations = perAgent(observation).openapi({

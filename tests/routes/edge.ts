@@ -57,6 +57,16 @@ export async function withEdge(
   }
 }
 
+/** An edge without a database; `secret` as another replica would have it. */
+export async function replica(secret = "secret", createEnvironment = resolveAll) {
+  const app = await createApp({
+    ...{ store: null, episodes: null, evaluate: null, version: "0.0.1", secret },
+    environmentIds: () => ["str_build", "relay"],
+    createEnvironment,
+  });
+  return { app, ...callsOf(app) };
+}
+
 /** GET and POST of JSON, with a bearer token where one is given. */
 export function callsOf(app: EdgeApp): Pick<TestEdge, "get" | "post"> {
   const read = async (response: Response): Promise<Answer> => {

@@ -2,20 +2,9 @@
  * Stateless environments: a state that travels, and every way to send a wrong one.
  */
 import assert from "node:assert/strict";
-import { createApp } from "../../routes/app.ts";
 import { createEnvironment } from "../../shared/environments/registry.ts";
 import { PALETTES } from "../../shared/environments/minecraft/textures.ts";
-import { assertProblem, callsOf, resolveAll, withEdge } from "./edge.ts";
-
-/** An edge without a database; `secret` as another replica would have it. */
-async function replica(secret = "secret") {
-  const app = await createApp({
-    ...{ store: null, episodes: null, evaluate: null, version: "0.0.1", secret },
-    environmentIds: () => ["str_build", "relay"],
-    createEnvironment: resolveAll,
-  });
-  return { app, ...callsOf(app) };
-}
+import { assertProblem, replica, withEdge } from "./edge.ts";
 
 const ICML = { word: "ICML", max_commands: 300 };
 

@@ -33,6 +33,9 @@ export function registerDataSet(set: DataSet): void {
 /** Whether a data set is registered. */
 export const hasDataSet = (name: string): boolean => known.has(name);
 
+/** All registered data sets. */
+export const dataSets = (): DataSet[] => [...known.values()];
+
 /** A registered data set. @throws CollmError `not_found` */
 export function dataSet(name: string): DataSet {
   const set = known.get(name);

@@ -37,7 +37,7 @@ async function openBatch(
 ): Promise<Episode[]> {
   const created_at = log.now();
   const hashes = new Map<string, string>();
-  const resets = specs.map((spec) => {
+  const resets = await Promise.all(specs.map(async (spec) => {
     const environment = resolve(spec.environment, spec.options);
     checkSpec(spec, environment);
     const spec_hash = specHash(spec);
@@ -51,8 +51,8 @@ async function openBatch(
       ...{ policy_versions, agents: [...environment.agents], deadline_at, spec_hash },
       ...{ status: "running" as const, turn: 1, created_at },
     };
-    return { row, ...environment.reset(task, seed) };
-  });
+    return { row, ...await environment.reset(task, seed) };
+  }));
   const opened = sql`exists (select 1 from ${episodes} where ${episodes.id} = v.episode_id)`;
   const [found] = await transact(log.store, [
     ...insertWhere(

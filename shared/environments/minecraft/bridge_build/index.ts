@@ -115,9 +115,9 @@ export function createBridgeBuild(
         }),
     }),
 
-    render(task, actions, title = "bridge") {
+    render(task, actions, title = "bridge", before = start(task, view)) {
       const read = actionTexts(AGENTS, actions).map((text) => readAction(text, VERBS, steps));
-      const { state, metrics } = play(AGENTS, start(task, view), read, view);
+      const { state, metrics } = play(AGENTS, before, read, view);
       return renderGrid(state.rows, state.members.map(({ at }) => at), COLOURS, [
         title,
         `${metrics.blocks} blocks, ${metrics.connected} true and ${metrics.touched} false pillars`,

@@ -118,9 +118,9 @@ export function createResourceGathering(
         }),
     }),
 
-    render(task, actions, title = "gathering") {
+    render(task, actions, title = "gathering", before = start(task, view)) {
       const read = actionTexts(AGENTS, actions).map((text) => readAction(text, VERBS, steps));
-      const { state } = play(AGENTS, task, start(task, view), read, view, shaping);
+      const { state } = play(AGENTS, task, before, read, view, shaping);
       const places = state.members.map(({ at }) => at);
       return renderGrid(state.rows, places, COLOURS, [title, goalText(task, state)]);
     },

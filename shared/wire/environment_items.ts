@@ -1,0 +1,54 @@
+/**
+ * What can be played: items of a split page by page, and the data sets of this process.
+ * Leaves out playing them (environments.ts).
+ */
+import { z } from "../../deps.ts";
+import { environmentId, environmentOptions, jsonObject, message } from "./fields.ts";
+import { MOST } from "./observations.ts";
+
+/** A JSON value as a query parameter; what it must be is checked by whoever uses it. */
+export const jsonText = (description: string, example: unknown) =>
+  z.string().transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.issues.push({ code: "custom", message: "JSON", input: text });
+      return z.NEVER;
+    }
+  }).openapi({ type: "string", description, example: JSON.stringify(example) });
+
+export const optionsText = jsonText("Options of the environment, as JSON", { turns: 1 })
+  .pipe(environmentOptions).default({})
+  .openapi({ type: "string", default: undefined });
+
+/** Options of an environment, for routes without a body. */
+export const optionsQuery = message({ options: optionsText });
+
+const number = (least: number, most: number, usual: number) =>
+  z.coerce.number().pipe(z.int().min(least).max(most)).default(usual)
+    .openapi({ type: "integer", minimum: least, maximum: most, default: usual });
+
+export const itemsQuery = message({
+  first: number(0, Number.MAX_SAFE_INTEGER, 0),
+  limit: number(1, MOST, 64),
+  options: optionsText,
+});
+
+export const itemPage = z.object({
+  environment: environmentId,
+  split: z.string().openapi({ example: "eval" }),
+  size: z.int().nullable().openapi({ description: "null: generated without end" }),
+  items: z.array(z.object({
+    index: z.int().openapi({ description: "0-based place in the split" }),
+    id: z.string().openapi({ description: "Takes the place of the task in requests" }),
+    task: jsonObject,
+  })),
+  next: z.int().nullable().openapi({ description: "`first` of the next page; null: no more" }),
+}).openapi("ItemPage");
+
+export const dataSetList = z.object({
+  data_sets: z.array(z.object({
+    name: z.string().openapi({ description: "Value of the option `data`" }),
+    splits: z.array(z.object({ name: z.string(), rows: z.int() })),
+  })),
+}).openapi("DataSets");

@@ -1,0 +1,81 @@
+/** Listing of items and data sets: pages, ends, splits without end, wrong queries. */
+import assert from "node:assert/strict";
+import { registerDataSet } from "../../shared/environments/data/data_set.ts";
+import { createEnvironment } from "../../shared/environments/registry.ts";
+import { assertProblem, replica } from "./edge.ts";
+
+Deno.test("GET items pages through a split, and its ids and tasks are those of the split", async () => {
+  const { get } = await replica();
+  const path = "/v1/environments/str_build/splits/paper/items";
+  const environment = createEnvironment("str_build");
+  const found = [];
+  for (let first: number | null = 0, pages = 0; first !== null; pages++) {
+    const { status, json } = await get(`${path}?limit=4&first=${first}`);
+    assert.equal(status, 200);
+    assert.ok(pages < 3);
+    assert.deepEqual([json.environment, json.split, json.size], ["str_build", "paper", 10]);
+    found.push(...json.items);
+    first = json.next;
+  }
+  const expected = Array.from({ length: 10 }, (_, index) => (
+    { index, ...environment.item("paper", index) }
+  ));
+  assert.deepEqual(found, expected);
+  assert.deepEqual((await get(`${path}?first=10`)).json.items, []);
+});
+
+Deno.test("GET items gives a page of a split without end, with options", async () => {
+  const { get } = await replica();
+  const options = encodeURIComponent(JSON.stringify({ max_commands: 7 }));
+  const path = "/v1/environments/str_build/splits/train/items";
+  const { json } = await get(`${path}?first=5&limit=2&options=${options}`);
+  const environment = createEnvironment("str_build", { max_commands: 7 });
+  assert.equal(json.size, null);
+  assert.equal(json.next, 7);
+  assert.deepEqual(json.items.map(({ task }: { task: unknown }) => task), [
+    environment.item("train", 5).task,
+    environment.item("train", 6).task,
+  ]);
+});
+
+Deno.test("GET items refuses unknown splits and bad queries with one sentence", async () => {
+  const { get } = await replica();
+  const path = "/v1/environments/str_build/splits";
+  assertProblem(
+    await get(`${path}/evl/items`),
+    "not_found",
+    404,
+    "Cannot list split 'evl' of 'str_build', did you mean 'eval'?",
+  );
+  const refusals = [
+    ["limit=0", /'limit' is "?0"?, expected at least 1$/],
+    ["limit=2000", /'limit' is "?2000"?, expected at most 1024$/],
+    ["first=x", /'first' is "x", expected/],
+    ["options={", /'options' is "\{", expected JSON$/],
+    ["options=[]", /'options' is/],
+    ["frist=1", /unknown field 'frist', did you mean 'first'\?$/],
+  ] as const;
+  for (const [query, detail] of refusals) {
+    assertProblem(await get(`${path}/eval/items?${query}`), "invalid_request", 400, detail);
+  }
+});
+
+Deno.test("GET /v1/datasets names the registered data sets", async () => {
+  const { get } = await replica();
+  registerDataSet({ name: "listed", splits: { train: [{ prompt: "a" }, { prompt: "b" }] } });
+  const { json } = await get("/v1/datasets");
+  assert.deepEqual(json.data_sets.filter(({ name }: { name: string }) => name === "listed"), [
+    { name: "listed", splits: [{ name: "train", rows: 2 }] },
+  ]);
+});
+
+Deno.test("GET /v1/environments/:id shows the splits of a data set chosen by options", async () => {
+  const { get } = await replica();
+  const prompts = Array.from({ length: 3 }, (_, i) => ({ prompt: `Post ${i}` }));
+  registerDataSet({ name: "three", splits: { train: prompts } });
+  const options = encodeURIComponent(JSON.stringify({ data: "three" }));
+  const { json } = await get(`/v1/environments/tldr?options=${options}`);
+  const environment = createEnvironment("tldr", { data: "three" });
+  assert.deepEqual(json.splits, environment.splits());
+  assert.equal(json.options.data, "three");
+});
