@@ -6,6 +6,7 @@
 import { loadCommander } from "../deps.ts";
 import { CollmError, suggest } from "../shared/errors.ts";
 import { runCommand } from "../shared/flags.ts";
+import { benchEdge } from "./edge.ts";
 import { benchWriting } from "./environments.ts";
 import { benchMinecraft } from "./minecraft.ts";
 import { benchAdapters, benchGroup, benchSample } from "./sample.ts";
@@ -57,6 +58,7 @@ const ENVIRONMENTS: Record<string, Part> = {
   writing: () => Promise.resolve({ "100 words": benchWriting() }),
   minecraft: () => Promise.resolve(benchMinecraft()),
   sandbox: async () => ({ "one lane": await benchSandbox() }),
+  edge: () => benchEdge() as Promise<Record<string, object>>,
 };
 
 async function main(args: string[]): Promise<void> {
