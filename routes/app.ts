@@ -19,6 +19,7 @@ import { episodeRoutes } from "./episodes.ts";
 import { evaluationRoutes } from "./evaluations.ts";
 import { healthRoutes } from "./health.ts";
 import { openapiRoute } from "./openapi.ts";
+import { openEnvRoutes } from "./openenv.ts";
 import { pictureRoutes } from "./pictures.ts";
 import { runRoutes } from "./runs.ts";
 import { createSigners } from "./signing.ts";
@@ -60,7 +61,9 @@ export function createApp(deps: EdgeDeps): EdgeApp {
   });
   app.notFound(({ req }) => missingRoute(app.routes, req));
 
-  app.use("/v1/*", authenticate(edge));
+  for (const path of ["/v1/*", "/openenv/*"]) app.use(path, authenticate(edge));
+  app.use("/openenv/*", limitBody(LIMITS.single));
+  app.use("/openenv/*", checkJson);
   app.use("/v1/*", async (c, next) => {
     return await limitBody(BATCHES.test(c.req.path) ? LIMITS.batch : LIMITS.single)(c, next);
   });
@@ -76,6 +79,7 @@ export function createApp(deps: EdgeDeps): EdgeApp {
   evaluationRoutes(app, edge);
   runRoutes(app, edge);
   tokenRoutes(app, edge);
+  openEnvRoutes(app, edge);
   healthRoutes(app, edge);
   openapiRoute(app, edge);
   return app;

@@ -12,6 +12,7 @@ const AGENT_ROUTES = [
   /^\/v1\/episodes\/[^/]+\/(observations|actions)\/[^/]+$/,
   /^\/v1\/agents\/[^/]+\/(observations|actions|stream)$/,
   /^\/v1\/runs\/[^/]+$/,
+  /^\/openenv\/[^/]+\/agents\/[^/]+\/[^/]+$/,
 ];
 
 /** Finds out who is asking. @throws CollmError `unauthorized`, `forbidden` */

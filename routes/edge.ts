@@ -31,6 +31,8 @@ export interface EdgeDeps {
   version: string;
   /** Milliseconds between looks for what other processes wrote, while a stream is open; 0: never. */
   poll_ms?: number;
+  /** Most OpenEnv connections at once. */
+  openenv_sessions?: number;
   log?: (line: string) => void;
 }
 

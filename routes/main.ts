@@ -3,7 +3,7 @@
  * environment access alone (no FFI, no disk), so it also runs where there is neither.
  */
 import { listen, type Listening, requireGuard } from "../shared/wire/listen.ts";
-import { port, runCommand } from "../shared/flags.ts";
+import { port, runCommand, whole } from "../shared/flags.ts";
 import { createEnvironment, environmentIds } from "../shared/environments/registry.ts";
 import { namedSource, useDataSet } from "../shared/environments/data/load.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
@@ -25,6 +25,7 @@ interface Flags {
   gpu?: string;
   checkpoints?: string;
   data: string[];
+  openenvSessions?: number;
 }
 
 async function readFlags(args: string[]): Promise<Flags> {
@@ -40,6 +41,11 @@ async function readFlags(args: string[]): Promise<Flags> {
     )
     .option("--gpu <url>", "GPU node that plays hosted evaluations (default: this process)")
     .option("--checkpoints <dir>", "evaluate only checkpoints under this folder")
+    .option(
+      "--openenv-sessions <n>",
+      "OpenEnv connections at once (default: 256)",
+      whole("--openenv-sessions", 0, 100_000),
+    )
     .option(
       "--data <source>",
       "data set for requests to choose by name: [NAME=]FILE, folder or hf:owner/name; repeatable",
@@ -73,6 +79,7 @@ export async function main(args: string[]): Promise<void> {
       ...{ store, episodes, environmentIds, createEnvironment, token, version: project.version },
       secret: Deno.env.get("COLLM_SECRET") || randomSecret(token !== undefined, store.remote),
       evaluate: createRunner(flags),
+      ...flags.openenvSessions !== undefined && { openenv_sessions: flags.openenvSessions },
       poll_ms: store.remote ? POLL_MS : 0,
     });
     listening = listen({ host, port, token }, app.fetch);

@@ -1,0 +1,237 @@
+/**
+ * Episodes as OpenEnv plays them: reset opens one in the store or joins one there is, step posts
+ * the actions of a view and waits until the turn is over. A view is that of the whole team or of
+ * one agent; agents of one episode may come over different edges. Leaves out transport.
+ */
+import { actionTexts } from "../../shared/environments/actions.ts";
+import type { Environment, PerAgent } from "../../shared/environments/environment.ts";
+import { CollmError, suggest } from "../../shared/errors.ts";
+import { seedOf } from "../../shared/random.ts";
+import type { Episode } from "../../shared/store/episodes.ts";
+import { jointAction, ownAction, type ResetData, type Seen } from "../../shared/wire/openenv.ts";
+import { parse } from "../../shared/wire/parse.ts";
+import { requireEpisodes } from "../auth.ts";
+import { type Edge, episodesOf, type Principal } from "../edge.ts";
+
+/** Who plays what. */
+export interface View {
+  environment: string;
+  /** One agent's view; `null`: that of the whole team. */
+  agent: string | null;
+  principal: Principal;
+}
+
+/** Milliseconds after its opening when an episode that was left alone fails. */
+const LIFETIME_MS = 3_600_000;
+/** Items that seeds choose among in a split without end. */
+const ENDLESS = 2 ** 20;
+/** Milliseconds between looks for what other edges wrote. */
+const LOOK_MS = 100;
+
+/** The environment of a view with default options. @throws CollmError `not_found` */
+export function environmentOf(edge: Edge, { environment: id, agent }: View): Environment {
+  const environment = edge.createEnvironment(id, {});
+  if (agent !== null && !environment.agents.includes(agent)) {
+    throw new CollmError(
+      "not_found",
+      `Cannot play as agent '${agent.slice(0, 60)}' of '${id}', ` +
+        suggest(agent.slice(0, 60), environment.agents),
+    );
+  }
+  return environment;
+}
+
+/** Opens an episode or joins the one of that id; the id, and what is seen now. */
+export async function resetEpisode(
+  edge: Edge,
+  view: View,
+  { episode_id, seed, task: input, split, options }: ResetData,
+): Promise<{ id: string; seen: Seen }> {
+  const episodes = episodesOf(edge);
+  const id = episode_id ?? crypto.randomUUID();
+  const alone = seed === undefined && input === undefined && split === undefined;
+  if (alone && episode_id !== undefined && await found(edge, view, id)) {
+    return { id, seen: await seenNow(edge, view, id) };
+  }
+  await requireView(edge, view, id, true);
+  const chosen = seed ?? (episode_id === undefined ? randomSeed() : seedOf(episode_id));
+  const environment = edge.createEnvironment(view.environment, options);
+  const item = input === undefined ? anyItem(environment, split, chosen) : environment.task(input);
+  await episodes.openEpisodes([{
+    ...{ id, run_id: null, environment: view.environment, options, item_id: item.id },
+    ...{ task: item.task, seed: chosen, turn_seeds: null, stop_above: null },
+    ...{ purpose: "external", policy_versions: null, deadline_at: Date.now() + LIFETIME_MS },
+  }]);
+  return { id, seen: await seenNow(edge, view, id) };
+}
+
+/**
+ * One view's action; resolves when every agent has acted on the turn.
+ * @throws CollmError `deadline` when others do not act for `wait_ms`: the action is kept, and the
+ * same again with its turn waits further
+ */
+export async function stepEpisode(
+  edge: Edge,
+  view: View,
+  id: string,
+  given: unknown,
+  wait_ms: number,
+): Promise<Seen> {
+  await requireView(edge, view, id);
+  const episodes = episodesOf(edge);
+  const [episode] = await episodes.episodes([id]);
+  const { texts, turn = episode!.turn, again } = readAction(view, episode!.agents, given);
+  if (episode!.status !== "running" && !again) {
+    throw new CollmError(
+      "conflict",
+      `Cannot step episode '${id}': it ended on turn ${episode!.turn}, reset first`,
+    );
+  }
+  const blank = { prompt_tokens: null, tokens: null, logprobs: null, policy_version: null };
+  const results = await episodes.postActions(
+    Object.entries(texts).map(([agent, text]) => (
+      { episode_id: id, agent, turn, text, ...blank, sampling: null, seed: null }
+    )),
+  );
+  for (const result of results) if (result.status === "error") throw result.error;
+  await turnOver(edge, id, turn, wait_ms);
+  return await seenAfter(edge, view, id, turn);
+}
+
+/** The texts to post; `again`: its turn is given, so it may have been posted before. */
+function readAction({ agent }: View, agents: readonly string[], given: unknown) {
+  if (agent !== null) {
+    const { text, turn } = parse(ownAction, given, "the action");
+    return { texts: { [agent]: text } as PerAgent<string>, turn, again: turn !== undefined };
+  }
+  const { actions, turn } = parse(jointAction, given, "the action");
+  actionTexts(agents, actions);
+  return { texts: actions, turn, again: turn !== undefined };
+}
+
+/** What OpenEnv calls the state: where an episode is. */
+export async function stateOf(edge: Edge, view: View, id: string) {
+  await requireView(edge, view, id);
+  const [episode] = await episodesOf(edge).episodes([id]);
+  const { environment, agents, status, turn, item_id, seed } = episode!;
+  const step_count = status === "running" ? turn - 1 : turn;
+  return { episode_id: id, step_count, environment, agents, status, item_id, seed };
+}
+
+/** The team's own episode ends with its session; one agent leaves the others to play on. */
+export async function leaveEpisode(edge: Edge, view: View, id: string): Promise<void> {
+  await requireView(edge, view, id);
+  if (view.agent !== null) return;
+  const [episode] = await episodesOf(edge).episodes([id]);
+  if (episode!.status !== "running") return;
+  await episodesOf(edge).failEpisode(id, "Its OpenEnv session was closed");
+}
+
+const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
+
+function anyItem(environment: Environment, name: string | undefined, seed: number) {
+  const splits = environment.splits();
+  const split = name === undefined ? splits[0] : splits.find((one) => one.name === name);
+  if (split) return environment.item(split.name, seed % (split.size ?? ENDLESS));
+  const names = splits.map((one) => one.name);
+  throw new CollmError(
+    "invalid_request",
+    `Cannot reset environment '${environment.id}': ` +
+      (name === undefined
+        ? "it has no split, so it needs a task"
+        : `unknown split '${name.slice(0, 60)}', ${suggest(name.slice(0, 60), names)}`),
+  );
+}
+
+/** Whether the episode is there and of this view's environment. */
+async function found(edge: Edge, view: View, id: string): Promise<boolean> {
+  try {
+    await requireView(edge, view, id);
+    return true;
+  } catch (error) {
+    if (error instanceof CollmError && error.code === "not_found") return false;
+    throw error;
+  }
+}
+
+/** @throws CollmError `forbidden`, `not_found` unless this view may play the episode */
+async function requireView(edge: Edge, view: View, id: string, opens = false): Promise<void> {
+  if (view.agent !== null) await requireEpisodes(edge, view.principal, view.agent, [id]);
+  if (opens) return;
+  const [episode] = await episodesOf(edge).episodes([id]);
+  if (episode!.environment === view.environment) return;
+  throw new CollmError(
+    "conflict",
+    `Cannot play episode '${id}' here: it is one of environment '${episode!.environment}'`,
+  );
+}
+
+/** Resolves when the turn has been stepped or the episode has ended. */
+async function turnOver(edge: Edge, id: string, turn: number, wait_ms: number): Promise<void> {
+  const episodes = episodesOf(edge);
+  const end = performance.now() + wait_ms;
+  const over = ({ status, turn: now }: Episode) => status !== "running" || now > turn;
+  let wake = () => {};
+  const unlisten = episodes.onChange((ids) => ids.includes(id) && wake());
+  try {
+    for (;;) {
+      const woken = new Promise<void>((resume) => wake = resume);
+      const [episode] = await episodes.episodes([id]);
+      if (over(episode!)) return;
+      const left = end - performance.now();
+      if (left <= 0) break;
+      let timer: ReturnType<typeof setTimeout>;
+      const look = new Promise<void>((resume) =>
+        timer = setTimeout(resume, Math.min(left, edge.poll_ms ? LOOK_MS : left))
+      );
+      await Promise.race([woken, look]).finally(() => clearTimeout(timer));
+    }
+  } finally {
+    unlisten();
+  }
+  throw new CollmError(
+    "deadline",
+    `Cannot step episode '${id}': other agents have not acted on turn ${turn} for ` +
+      `${wait_ms / 1000} s, send the same action with turn ${turn} again to wait further`,
+  );
+}
+
+async function seenNow(edge: Edge, view: View, id: string): Promise<Seen> {
+  const [{ turn, status }] = await episodesOf(edge).episodes([id]) as [Episode];
+  return await seenAfter(edge, view, id, status === "running" ? turn - 1 : turn);
+}
+
+/** What a view sees after a turn (0: at first). */
+async function seenAfter(edge: Edge, view: View, id: string, turn: number): Promise<Seen> {
+  const [episode] = await episodesOf(edge).transcripts([id]);
+  const { status, cause, agents, turns } = episode!;
+  if (status === "failed") throw new CollmError("conflict", `Episode '${id}' failed: ${cause}`);
+  const next = turns.find((one) => one.turn === turn + 1);
+  const played = turns.find((one) => one.turn === turn);
+  const done = next === undefined;
+  const seen = next?.agents ?? {};
+  const at = { episode_id: id, turn: done ? turn : turn + 1 };
+  const rewards = played?.rewards ?? null;
+  if (view.agent !== null) {
+    const { observation, info } = seen[view.agent] ?? { observation: null, info: null };
+    const { text = "", messages = null } = observation ?? {};
+    return {
+      observation: { ...at, text, messages, info: info ?? {} },
+      reward: rewards?.[view.agent] ?? null,
+      done,
+    };
+  }
+  const each = <T>(value: (agent: string) => T) =>
+    Object.fromEntries(agents.filter((agent) => seen[agent]).map((agent) => [agent, value(agent)]));
+  return {
+    observation: {
+      ...at,
+      observations: each((agent) => seen[agent]!.observation),
+      infos: each((agent) => seen[agent]!.info ?? {}),
+      rewards,
+      components: played?.components ?? null,
+    },
+    reward: rewards && agents.reduce((sum, agent) => sum + rewards[agent]!, 0) / agents.length,
+    done,
+  };
+}
