@@ -3,7 +3,7 @@
  * and the version after each; and the answers of recent updates. Leaves out doing it (lasting_node.ts).
  */
 import type { LoadRequest, PolicyInfo, UpdateRequest, UpdateResult } from "./verbs.ts";
-import { remember, type WriteRecord } from "./write_record.ts";
+import { newWriteRecord, remember, type WriteRecord } from "./write_record.ts";
 
 export interface Entry {
   /** Brings the policy to `version`; then come `updates`. */
@@ -17,7 +17,7 @@ export const newEntry = (load: LoadRequest, { policy_version }: PolicyInfo): Ent
   load,
   version: policy_version,
   updates: [],
-  answers: new Map(),
+  answers: newWriteRecord(),
 });
 
 /** Takes an update that was applied. */

@@ -30,6 +30,7 @@ import { openSafetensors, type TensorData } from "./model/safetensors.ts";
 import { type LoraSpec, modelSpec } from "./model/spec.ts";
 import { type Base, isLineage, type Policy, versionOf } from "./policy.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
+import { newWriteRecord } from "./write_record.ts";
 
 /** Files beside the weights that a checkpoint takes along unchanged. */
 const TOKENIZER_FILES = [
@@ -96,7 +97,7 @@ export async function loadPolicy(
     version: version && isLineage(version)
       ? version
       : versionOf(step, contents(parameters, own), base?.version),
-    answered: new Map(),
+    answered: newWriteRecord(),
   };
 }
 

@@ -7,7 +7,8 @@ import { createHash } from "node:crypto";
 import type { OnnxTensor } from "../deps.ts";
 import { type Device, dispose, onHost } from "./device.ts";
 import type { ModelSpec } from "./model/spec.ts";
-import type { UpdateRequest, UpdateResult } from "./verbs.ts";
+import type { UpdateRequest } from "./verbs.ts";
+import type { WriteRecord } from "./write_record.ts";
 
 /** Weights that the policies with an adapter on them share. Nothing changes them. */
 export interface Base {
@@ -37,8 +38,8 @@ export interface Policy {
   /** Optimizer steps taken. */
   step: number;
   version: string;
-  /** Answers of recent updates by their write key. */
-  answered: Map<number, { payload: string; result: UpdateResult }>;
+  /** Its updates by their write key. */
+  answered: WriteRecord;
 }
 
 /** All parameters that a program of the policy may ask for. */

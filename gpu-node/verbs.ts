@@ -99,7 +99,10 @@ export interface AdamWOptions {
 
 export interface UpdateRequest {
   policy: string;
-  /** Write key: the same (policy, seq) again is answered from the record. */
+  /**
+   * Write key: the same (policy, seq) again is answered from the record, or refused where its
+   * answer is not kept any more; it is never applied twice.
+   */
   seq: number;
   loss: LossName;
   batch: UpdateSequence[];

@@ -1,6 +1,6 @@
 /**
- * The answers of recent updates by their write key, so that one that is sent again is answered and
- * not applied twice.
+ * The updates that were applied, by their write key, so that one that is sent again is not applied
+ * twice: a recent one is answered as before, an older one is refused.
  */
 import { createHash } from "node:crypto";
 import { CollmError } from "../shared/errors.ts";
@@ -9,26 +9,35 @@ import type { UpdateRequest, UpdateResult } from "./verbs.ts";
 /** How many answers are kept per policy. */
 const ANSWERS_KEPT = 64;
 
-/** By seq. */
-export type WriteRecord = Map<number, { payload: string; result: UpdateResult }>;
+export interface WriteRecord {
+  /** Recent answers by seq. */
+  answers: Map<number, { payload: string; result: UpdateResult }>;
+  /** Older seqs, whose answers are not kept. */
+  older: Set<number>;
+}
+
+export const newWriteRecord = (): WriteRecord => ({ answers: new Map(), older: new Set() });
 
 /** Names an update's content. */
 export const payloadOf = (request: UpdateRequest): string =>
   createHash("sha256").update(JSON.stringify(request)).digest("base64");
 
-/** The answer that this write got before, if any. @throws CollmError conflict: another payload */
+/**
+ * The answer that this write got before, if any.
+ * @throws CollmError conflict: another payload, or applied so long ago that the answer is gone
+ */
 export function answered(
   record: WriteRecord,
   { policy, seq }: UpdateRequest,
   payload: string,
 ): UpdateResult | null {
-  const known = record.get(seq);
-  if (!known) return null;
-  if (known.payload === payload) return known.result;
-  throw new CollmError(
-    "conflict",
-    `Cannot update policy '${policy}': seq ${seq} was used for another payload`,
-  );
+  const known = record.answers.get(seq);
+  if (known?.payload === payload) return known.result;
+  if (!known && !record.older.has(seq)) return null;
+  const why = known
+    ? "was used for another payload"
+    : `was used before, longer ago than the last ${ANSWERS_KEPT} answers, which are kept`;
+  throw new CollmError("conflict", `Cannot update policy '${policy}': seq ${seq} ${why}`);
 }
 
 /** Takes the answer of an update that was applied. */
@@ -38,7 +47,10 @@ export function remember(
   payload: string,
   result: UpdateResult,
 ): void {
-  record.set(seq, { payload, result });
-  const oldest = record.keys().next();
-  if (record.size > ANSWERS_KEPT && !oldest.done) record.delete(oldest.value);
+  const { answers, older } = record;
+  answers.set(seq, { payload, result });
+  const oldest = answers.keys().next();
+  if (answers.size <= ANSWERS_KEPT || oldest.done) return;
+  answers.delete(oldest.value);
+  older.add(oldest.value);
 }

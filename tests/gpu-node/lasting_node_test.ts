@@ -128,6 +128,23 @@ Deno.test("the record of writes survives the worker, from before and after a sav
     assert.equal((await node.list())[0]!.policy_version, results[4]!.policy_version);
   }, { updates: 2 }));
 
+Deno.test("an update is not applied twice, however long ago, also after a death", () =>
+  withMortal(async ({ node, dieOf }) => {
+    await node.load({ policy: "p", source: TINY });
+    for (let seq = 0; seq < 66; seq++) await node.update(update(seq));
+    const refused = () =>
+      assert.rejects(
+        node.update(update(0)),
+        failure("conflict", /^Cannot update policy 'p': seq 0 was used before, longer ago than/),
+      );
+    await refused();
+    dieOf("score");
+    const { policy_version } = await node.score("p", sequences);
+    assert.match(policy_version, /^66-/);
+    await refused();
+    assert.equal((await node.update(update(65))).policy_version, policy_version);
+  }, { updates: 40 }));
+
 Deno.test("a long journal becomes a saved state, one per policy, gone with the node", async () => {
   const before = journals();
   let path = "";
