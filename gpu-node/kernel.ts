@@ -57,9 +57,16 @@ export class Kernel implements GpuNode {
       );
     }
     const request = await withFolders(asked, device.name);
-    const policy = isFrozenRequest(request)
-      ? await loadFrozen(device.name, request)
-      : await loadPolicy(device, request, this.#bases);
+    let policy: Policy | FrozenPolicy;
+    try {
+      policy = isFrozenRequest(request)
+        ? await loadFrozen(device.name, request)
+        : await loadPolicy(device, request, this.#bases);
+    } catch (cause) {
+      // An adapter that is refused may have brought its base.
+      await this.#forget();
+      throw cause;
+    }
     await this.#drop(request.policy);
     this.#policies.set(request.policy, policy);
     await this.#forget();

@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import { seedOf, uniforms } from "../shared/random.ts";
-import { type Device, onHost } from "./device.ts";
+import { type Device, dispose, onHost } from "./device.ts";
 import { readCheckpointTensors } from "./model/checkpoint.ts";
 import { type ModelConfig, readModelConfig } from "./model/config.ts";
 import { normal } from "./model/initialize.ts";
@@ -16,6 +16,7 @@ import {
   adapterShapes,
   freshAdapter,
   isAdapterFolder,
+  isAlpha,
   readAdapter,
   readAdapterConfig,
   sortTargets,
@@ -26,9 +27,10 @@ import {
   readValueHead,
   valueHeadShapes,
 } from "./model/parameters.ts";
-import { openSafetensors, type TensorData } from "./model/safetensors.ts";
+import type { TensorData } from "./model/safetensors.ts";
 import { type LoraSpec, modelSpec } from "./model/spec.ts";
-import { type Base, isLineage, type Policy, versionOf } from "./policy.ts";
+import { type Base, type Policy, versionOf } from "./policy.ts";
+import { readState, versionOfState } from "./training_state.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
 import { newWriteRecord } from "./write_record.ts";
 
@@ -40,8 +42,6 @@ const TOKENIZER_FILES = [
   "generation_config.json",
   "chat_template.jinja",
 ];
-export const OPTIMIZER_FILE = "optimizer.safetensors";
-export const STATE_FILE = "training_state.json";
 
 /** Bases in use by their folder: read once, however many policies stand on them. */
 export type Bases = Map<string, Base>;
@@ -82,21 +82,26 @@ export async function loadPolicy(
       own.set(name, { shape: [...shape], data });
     }
   }
-  const { step, version, moments } = readState(source);
+  const spec = modelSpec(config, shapes, adapter?.lora ?? null);
+  const state = readState(source, spec);
+  const { step } = state;
   const parameters = await upload(device, own);
+  const moments = await upload(device, state.moments).catch((cause) => {
+    dispose(parameters.values());
+    throw cause;
+  });
+  const content = versionOf(step, contents(parameters, own), base?.version);
   return {
     name: request.policy,
     source,
-    spec: modelSpec(config, shapes, adapter?.lora ?? null),
+    spec,
     base,
     files: new Map([...tokenizerFiles(folder), ...tokenizerFiles(source)]),
     parameters,
-    moments: await upload(device, moments),
+    moments,
     spare: new Map(),
     step,
-    version: version && isLineage(version)
-      ? version
-      : versionOf(step, contents(parameters, own), base?.version),
+    version: [...parameters.values()].every(onHost) ? content : versionOfState(state, content),
     answered: newWriteRecord(),
   };
 }
@@ -130,7 +135,7 @@ function adapterOf(
   }
   if (!lora) return null;
   const { rank, alpha, target_modules = LORA_TARGETS, seed = 0 } = lora;
-  if (!Number.isSafeInteger(rank) || rank < 1 || !(alpha > 0) || target_modules.length === 0) {
+  if (!Number.isSafeInteger(rank) || rank < 1 || !isAlpha(alpha) || target_modules.length === 0) {
     throw new CollmError(
       "invalid_request",
       `Cannot load policy '${policy}': lora has rank ${rank}, alpha ${alpha} and ` +
@@ -162,8 +167,13 @@ async function loadBase(
 
 async function upload(device: Device, weights: Weights): Promise<Map<string, OnnxTensor>> {
   const tensors = new Map<string, OnnxTensor>();
-  for (const [name, { data, shape }] of weights) {
-    tensors.set(name, await device.upload({ data, dims: shape }));
+  try {
+    for (const [name, { data, shape }] of weights) {
+      tensors.set(name, await device.upload({ data, dims: shape }));
+    }
+  } catch (cause) {
+    dispose(tensors.values());
+    throw cause;
   }
   return tensors;
 }
@@ -174,19 +184,6 @@ const contents = (tensors: ReadonlyMap<string, OnnxTensor>, weights: Weights) =>
 
 const readModel = (config: ModelConfig, folder: string): Weights =>
   checkTensors(config, readCheckpointTensors(folder), `'${folder}'`);
-
-interface SavedState {
-  step: number;
-  version: string | null;
-}
-
-/** Optimizer steps taken, the version they led to and Adam moments, from where they were saved. */
-function readState(folder: string): SavedState & { moments: Weights } {
-  const path = join(folder, STATE_FILE);
-  if (!existsSync(path)) return { step: 0, version: null, moments: new Map() };
-  const { step, version } = JSON.parse(readFileSync(path, "utf8")) as SavedState;
-  return { step, version, moments: openSafetensors(join(folder, OPTIMIZER_FILE)).tensors };
-}
 
 /** Read at once: the source may be a checkpoint that is gone when the policy is saved. */
 function tokenizerFiles(source: string): Map<string, Uint8Array> {

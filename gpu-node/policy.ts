@@ -102,6 +102,9 @@ export function versionAfter(policy: Policy, request: UpdateRequest): string {
 /** Whether a version says how the weights came about, so that only their record can tell it. */
 export const isLineage = (version: string): boolean => version.includes(LINEAGE);
 
+/** Whether a text has the form of a version: it becomes a part of paths. */
+export const isVersion = (text: string): boolean => /^\d{1,15}-(via-)?[0-9a-f]{24}$/.test(text);
+
 /** The policy with all its tensors on the host, to be written to disk. */
 export async function onHostPolicy(device: Device, policy: Policy): Promise<Policy> {
   const fetch = async (tensors: ReadonlyMap<string, OnnxTensor>) => {

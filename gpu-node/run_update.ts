@@ -31,11 +31,14 @@ export async function runUpdate(
     ? await fusedStep(library, policy, request, form, batches[0]!)
     : await accumulated(library, policy, request, form, batches);
   const { loss, norm } = learnt;
-  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+  const after = learnt.next ? scalar(learnt.next, "weight_norm") : 0;
+  if (![loss, norm, after].every(Number.isFinite)) {
     dispose(Object.values(learnt.next ?? {}));
+    const found = `loss is ${loss}, gradient norm ${norm}`;
     throw new CollmError(
       "invalid_request",
-      `Cannot update policy '${policy.name}': loss is ${loss}, gradient norm ${norm}`,
+      `Cannot update policy '${policy.name}': ${found}` +
+        (learnt.next ? `, norm of the new weights ${after}` : ""),
     );
   }
   if (learnt.next) adopt(policy, request, learnt.parameters, learnt.next);

@@ -10,9 +10,9 @@ import { callJson, type CallOptions, callServer } from "../../shared/wire/call.t
 import { checkpointInfo, HUB_ID } from "../../shared/wire/gpu.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { fromAnswer } from "../../shared/wire/problem.ts";
-import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import { fileError } from "../model/files.ts";
 import { type CheckpointInfo, UPLOADED_FILE } from "../server/checkpoints.ts";
+import { OPTIMIZER_FILE, STATE_FILE } from "../training_state.ts";
 
 /**
  * A source with a slash is a folder of this machine, unless there is none and it has the form of a

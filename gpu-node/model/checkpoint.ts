@@ -19,7 +19,7 @@ export const INDEX = "model.safetensors.index.json";
  */
 export function readCheckpointTensors(folder: string): Map<string, Tensor> {
   const single = join(folder, WEIGHTS);
-  if (existsSync(single)) return openFile(single);
+  if (existsSync(single)) return openFinite(single);
   const path = join(folder, INDEX);
   if (!existsSync(path)) {
     throw new CollmError(
@@ -30,7 +30,7 @@ export function readCheckpointTensors(folder: string): Map<string, Tensor> {
   const shardOf = readIndex(path);
   const tensors = new Map<string, Tensor>();
   for (const shard of new Set(shardOf.values())) {
-    for (const [name, tensor] of openFile(join(folder, shard))) {
+    for (const [name, tensor] of openFinite(join(folder, shard))) {
       if (shardOf.get(name) !== shard) {
         throw new CollmError(
           "invalid_request",
@@ -52,7 +52,8 @@ export function readCheckpointTensors(folder: string): Map<string, Tensor> {
   return tensors;
 }
 
-function openFile(path: string): Map<string, Tensor> {
+/** Tensors of a safetensors file; reading values throws CollmError when one is not finite. */
+export function openFinite(path: string): Map<string, Tensor> {
   return new Map(
     [...openSafetensors(path).tensors].map(([name, tensor]) => [name, {
       dtype: tensor.dtype,

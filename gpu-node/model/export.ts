@@ -14,8 +14,8 @@ import { linear } from "../graph/ops/linear.ts";
 import { concat, dimension, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { hubIdOf } from "../hub.ts";
-import { OPTIMIZER_FILE, STATE_FILE } from "../load.ts";
 import type { Policy } from "../policy.ts";
+import { OPTIMIZER_FILE, savedState, STATE_FILE } from "../training_state.ts";
 import type { SaveOptions } from "../verbs.ts";
 import { weightsAsConstants } from "../program/weights.ts";
 import { cachedDecoder, cachedWeights } from "./cached.ts";
@@ -63,7 +63,7 @@ export async function writeCheckpoint(
     else await writeModel(policy.spec.config, modelWeights(policy), fresh);
     if (state) {
       writeSafetensors(join(fresh, OPTIMIZER_FILE), tensorsData(policy.moments));
-      writeJsonAtomic(join(fresh, STATE_FILE), { step: policy.step, version: policy.version });
+      writeJsonAtomic(join(fresh, STATE_FILE), savedState(policy));
     }
     replaceFolder(fresh, folder);
   } catch (cause) {

@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { seedOf, uniforms } from "../../shared/random.ts";
 import { LORA_TARGETS, type LoraTarget } from "../verbs.ts";
+import { openFinite } from "./checkpoint.ts";
 import { readJsonObject } from "./files.ts";
-import { readSafetensors, type TensorData } from "./safetensors.ts";
+import type { TensorData } from "./safetensors.ts";
 import { isAdapter, type LoraSpec, type Shapes } from "./spec.ts";
 
 export const ADAPTER_CONFIG = "adapter_config.json";
@@ -43,6 +44,11 @@ export function freshAdapter(shapes: Shapes, seed: number): Map<string, TensorDa
   }));
 }
 
+/** Far beyond any in use; alpha/rank and its products stay well inside float32. */
+const ALPHAS = [1e-6, 1e6] as const;
+export const isAlpha = (alpha: unknown): alpha is number =>
+  typeof alpha === "number" && alpha >= ALPHAS[0] && alpha <= ALPHAS[1];
+
 /** Options that leave the formula as it is; any other value is refused. */
 const PLAIN: Record<string, unknown[]> = {
   peft_type: ["LORA"],
@@ -73,7 +79,7 @@ export function readAdapterConfig(folder: string): { spec: LoraSpec; base: strin
   }
   const { r: rank, lora_alpha: alpha, target_modules: targets, base_model_name_or_path } = json;
   if (!Number.isSafeInteger(rank) || (rank as number) < 1) throw refuse("r", "a positive number");
-  if (typeof alpha !== "number" || !(alpha > 0)) throw refuse("lora_alpha", "a positive number");
+  if (!isAlpha(alpha)) throw refuse("lora_alpha", `a number from ${ALPHAS.join(" to ")}`);
   const known = (name: unknown) => LORA_TARGETS.includes(name as LoraTarget);
   if (!Array.isArray(targets) || targets.length === 0 || !targets.every(known)) {
     throw refuse("target_modules", `a list out of ${LORA_TARGETS.join(", ")}`);
@@ -114,7 +120,7 @@ export function readAdapter(folder: string, shapes: Shapes): Map<string, TensorD
   const tensors = new Map<string, TensorData>();
   const refuse = (name: string, why: string) =>
     new CollmError("invalid_request", `Cannot use '${path}': tensor '${name}' ${why}`);
-  for (const [stored, tensor] of readSafetensors(path).tensors) {
+  for (const [stored, tensor] of openFinite(path)) {
     const name = PEFT_NAME.exec(stored)?.[1];
     if (name === undefined || !shapes.has(name)) {
       throw refuse(stored, "is no matrix of this adapter on this base");

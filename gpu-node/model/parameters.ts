@@ -6,8 +6,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
+import { openFinite } from "./checkpoint.ts";
 import type { ModelConfig } from "./config.ts";
-import { readSafetensors, type Tensor } from "./safetensors.ts";
+import type { Tensor } from "./safetensors.ts";
 
 export type Shapes = Map<string, number[]>;
 
@@ -99,7 +100,7 @@ export function readValueHead(
   const path = join(folder, VALUE_HEAD_FILE);
   if (!existsSync(path)) return undefined;
   const tensors = new Map<string, Tensor>();
-  for (const [name, tensor] of readSafetensors(path).tensors) {
+  for (const [name, tensor] of openFinite(path)) {
     tensors.set(name.replace(".dense.", ".0.").replace(".out.", ".2."), tensor);
   }
   const shapes = valueHeadShapes(config);

@@ -102,7 +102,10 @@ function applyTo(
     m: g.input(momentName("m", name), "float32", parameters[i]!.shape),
     v: g.input(momentName("v", name), "float32", parameters[i]!.shape),
   }));
-  adamw(g, optimizerInputs(g), parameters, grads, moments, norm).forEach(({ w, m, v }, i) => {
+  const next = adamw(g, optimizerInputs(g), parameters, grads, moments, norm);
+  // One number by which the host sees whether all new weights are finite.
+  g.output("weight_norm", globalNorm(g, next.map(({ w }) => w)));
+  next.forEach(({ w, m, v }, i) => {
     g.output(newName(names[i]!), w);
     g.output(newName(momentName("m", names[i]!)), m);
     g.output(newName(momentName("v", names[i]!)), v);

@@ -8,6 +8,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { CHECKPOINT_ID, UPLOAD_ID, UPLOAD_LIMIT } from "../../shared/wire/gpu.ts";
 import { fileError } from "../model/files.ts";
+import { isVersion } from "../policy.ts";
 import type { GpuNode, SaveOptions } from "../verbs.ts";
 
 export interface CheckpointFile {
@@ -68,7 +69,12 @@ export class Checkpoints {
     const merged = form === "merged";
     try {
       await node.save(policy, writing, merged ? { form } : { state: true });
-      const id = `${policy}-${version()}${merged ? "-merged" : ""}`;
+      const saved = version();
+      if (!isVersion(saved)) {
+        const why = `its version is '${saved}', which is none`;
+        throw new CollmError("internal", `Cannot save policy '${policy}': ${why}`);
+      }
+      const id = `${policy}-${saved}${merged ? "-merged" : ""}`;
       const created = this.folder(id) === null;
       if (created) renameSync(writing, join(this.root, id));
       return { ...this.describe(id), created };

@@ -187,7 +187,7 @@ export const loadRequest = z.strictObject({
   /** Trains a fresh adapter instead of all weights. */
   lora: maybe(z.strictObject({
     rank: z.int().min(1).max(4096),
-    alpha: z.number().gt(0),
+    alpha: z.number().min(1e-6).max(1e6),
     target_modules: maybe(listOf(loraTarget, 7, 1)),
     seed: maybe(seed),
   })),

@@ -130,11 +130,12 @@ Deno.test("three AdamW steps leave the CPU's parameters, saved and loaded again"
     data.forEach((x, i) => close(actual[i]!, x, 1e-4, `${parameter} ${i}`));
   }
 
-  // What the device saved goes on under the same version, there and on the CPU.
+  // What the device saved goes on under the same version there, on the CPU under its content's.
   const version = (await kernels[1].list()).find((p) => p.policy === policy)!.policy_version;
   const source = b.folder;
   const loaded = await each((kernel) => kernel.load({ policy: "resumed", source }));
-  assert.deepEqual(loaded.map((info) => info.policy_version), [version, version]);
+  assert.match(loaded[0].policy_version, /^3-[0-9a-f]{24}$/);
+  assert.equal(loaded[1].policy_version, version);
   const [c, d] = await update({ policy: "resumed", seq: 4 });
   relative(d.loss, c.loss, 1e-4, "loss after loading");
   const scores = await each((kernel) => kernel.score("resumed", sequences));

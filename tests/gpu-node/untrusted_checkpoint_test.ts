@@ -1,0 +1,188 @@
+/**
+ * Checkpoints of a client's making: what they say about themselves is checked before it counts,
+ * and a refused one leaves the server as it was.
+ */
+import assert from "node:assert/strict";
+import { cpSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cpuDevice } from "../../gpu-node/device.ts";
+import { Kernel } from "../../gpu-node/kernel.ts";
+import { readSafetensors, writeSafetensors } from "../../gpu-node/model/safetensors.ts";
+import { Checkpoints } from "../../gpu-node/server/checkpoints.ts";
+import type { UpdateRequest } from "../../gpu-node/verbs.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { sequences, TINY } from "./served.ts";
+
+const HASH = "0123456789abcdef01234567";
+const update = (policy: string, learning_rate = 1e-3): UpdateRequest => ({
+  policy,
+  seq: 1,
+  loss: "cross_entropy",
+  batch: sequences,
+  optimizer: { name: "adamw", learning_rate },
+});
+
+async function inTemp(use: (folder: string, kernel: Kernel) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await use(folder, new Kernel(await cpuDevice()));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Writes a policy one update old, with its state. */
+async function saved(kernel: Kernel, folder: string, lora?: { rank: number; alpha: number }) {
+  await kernel.load({ policy: "w", source: TINY, ...lora && { lora } });
+  const { policy_version } = await kernel.update(update("w"));
+  await kernel.save("w", folder, { state: true });
+  await kernel.unload("w");
+  return policy_version;
+}
+
+/** Loading must be refused in one sentence, without a policy coming to be. */
+async function refused(kernel: Kernel, source: string, message: RegExp): Promise<void> {
+  await assert.rejects(kernel.load({ policy: "x", source }), (error) => {
+    assert.ok(error instanceof CollmError && error.code === "invalid_request", String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+  assert.deepEqual(await kernel.list(), []);
+}
+
+Deno.test("load refuses a training state that is none, and names what is wrong", () =>
+  inTemp(async (temp, kernel) => {
+    const source = join(temp, "c");
+    await saved(kernel, source);
+    const version = `1-${HASH}`;
+    const states: [string, RegExp][] = [
+      ["not json", /is not valid JSON$/],
+      ["null", /holds no JSON object$/],
+      [JSON.stringify({ version: 5 }), /step is undefined, expected a number of steps$/],
+      [JSON.stringify({ step: -5, version }), /step is -5/],
+      [JSON.stringify({ step: 3.5, version }), /step is 3.5/],
+      [JSON.stringify({ step: 2, version }), /expected '2-' and a hash$/],
+      [JSON.stringify({ step: 1, version: null }), /version is null/],
+      [JSON.stringify({ step: 1, version: "/../../out-via-x" }), /version is "\/\.\.\/\.\./],
+      [JSON.stringify({ step: 1, version: `1-via-${HASH}/../x` }), /version is "1-via-/],
+    ];
+    for (const [text, message] of states) {
+      writeFileSync(join(source, "training_state.json"), text);
+      await refused(kernel, source, message);
+    }
+  }));
+
+Deno.test("load on the CPU gives weights the version of their content, whatever their state claims", () =>
+  inTemp(async (temp, kernel) => {
+    const source = join(temp, "c");
+    const version = await saved(kernel, source);
+    for (const claimed of [`1-via-${HASH}`, `1-${HASH}`]) {
+      const state = { step: 1, version: claimed, content: version };
+      writeFileSync(join(source, "training_state.json"), JSON.stringify(state));
+      assert.equal((await kernel.load({ policy: "x", source })).policy_version, version);
+    }
+  }));
+
+Deno.test("Checkpoints.save makes no path of a version that is none", () =>
+  inTemp(async (temp, kernel) => {
+    await kernel.load({ policy: "p", source: TINY });
+    const root = join(temp, "a", "b");
+    for (const version of ["/../../out-via-x", `1-${HASH}/../../x`, "", `1-via-${HASH}-x`]) {
+      await assert.rejects(new Checkpoints(root).save(kernel, "p", () => version), {
+        message: `Cannot save policy 'p': its version is '${version}', which is none`,
+      });
+    }
+    assert.deepEqual([readdirSync(root), readdirSync(temp)], [[], ["a"]]);
+  }));
+
+Deno.test("load refuses moments that are misshaped, unknown, alone or not finite, by name", () =>
+  inTemp(async (temp, kernel) => {
+    const source = join(temp, "c");
+    await saved(kernel, source);
+    const path = join(source, "optimizer.safetensors");
+    const { tensors } = readSafetensors(path);
+    const m = "adam.m.model.norm.weight";
+    const { shape, data } = tensors.get(m)!;
+    const cases: [RegExp, (all: Map<string, unknown>) => void][] = [
+      [/tensor 'adam\.m\.model\.norm\.weight' has shape \[3\], expected \[\d+\]$/, (all) => {
+        all.set(m, { shape: [3], data: new Float32Array(3) });
+      }],
+      [/tensor 'adam\.m\.x' is no moment of a parameter that learns$/, (all) => {
+        all.set("adam.m.x", { shape, data });
+      }],
+      [/tensor 'adam\.m\.model\.norm\.weight' is missing$/, (all) => all.delete(m)],
+      [/tensor 'adam\.m\.model\.norm\.weight' holds NaN at index 1$/, (all) => {
+        all.set(m, { shape, data: data.map((x, i) => i === 1 ? NaN : x) });
+      }],
+    ];
+    for (const [message, change] of cases) {
+      const changed = new Map(tensors);
+      change(changed as Map<string, unknown>);
+      writeSafetensors(path, changed);
+      await refused(kernel, source, message);
+    }
+  }));
+
+Deno.test("load refuses an adapter that is not finite or scaled beyond reason, and keeps no base", () =>
+  inTemp(async (temp, kernel) => {
+    const source = join(temp, "c");
+    await saved(kernel, source, { rank: 2, alpha: 4 });
+    // The base is a copy that disappears: a policy that still stood on it could load without it.
+    const base = join(temp, "base");
+    cpSync(TINY, base, { recursive: true });
+    const config = join(source, "adapter_config.json");
+    const json = JSON.parse(Deno.readTextFileSync(config));
+    const weights = join(source, "adapter_model.safetensors");
+    const { tensors } = readSafetensors(weights);
+    const [name, first] = [...tensors][0]!;
+    writeSafetensors(
+      weights,
+      new Map(tensors).set(name, { ...first, data: first.data.map(() => NaN) }),
+    );
+    writeFileSync(config, JSON.stringify({ ...json, base_model_name_or_path: base }));
+    await refused(kernel, source, /adapter_model\.safetensors': tensor '.*' holds NaN at index 0$/);
+    writeSafetensors(weights, tensors);
+    Deno.removeSync(join(base, "model.safetensors"));
+    await assert.rejects(kernel.load({ policy: "x", source }), CollmError);
+
+    for (const lora_alpha of [1e300, 1e-300, 1e7]) {
+      writeFileSync(config, JSON.stringify({ ...json, lora_alpha }));
+      await refused(
+        kernel,
+        source,
+        /lora_alpha is .*, expected a number from 0.000001 to 1000000$/,
+      );
+    }
+    const lora = { rank: 2, alpha: 1e300 };
+    await assert.rejects(kernel.load({ policy: "x", source: TINY, lora }), /alpha 1e\+300/);
+  }));
+
+Deno.test("update refuses new weights that are not finite, and the policy stays as it was", () =>
+  inTemp(async (_, kernel) => {
+    for (const lora of [undefined, { rank: 2, alpha: 4 }]) {
+      await kernel.load({ policy: "p", source: TINY, ...lora && { lora } });
+      await kernel.load({ policy: "q", source: TINY, ...lora && { lora } });
+      for (const tokens_per_run of [undefined, 24]) {
+        const learn = (policy: string, seq: number, rate: number, weight_decay = 0.01) => {
+          const request = update(policy, rate);
+          const optimizer = { ...request.optimizer, weight_decay };
+          return kernel.update({
+            ...request,
+            seq,
+            optimizer,
+            ...tokens_per_run && { tokens_per_run },
+          });
+        };
+        // Twice, so that the second bad one would write over the buffers of the step before.
+        for (const k of [1, 2, 3]) {
+          const seq = k + (tokens_per_run ?? 0);
+          await assert.rejects(learn("p", seq, 1e300), {
+            code: "invalid_request",
+            message: /^Cannot update policy 'p': .*, norm of the new weights (NaN|Infinity)$/,
+          });
+          await assert.rejects(learn("p", seq, 1e-3, 1e300), { code: "invalid_request" });
+          assert.deepEqual(await learn("p", seq, 1e-3), await learn("q", seq, 1e-3));
+        }
+      }
+    }
+  }));
