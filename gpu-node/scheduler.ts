@@ -1,8 +1,9 @@
 /**
  * Who goes next on the device: first come, first served, one call at a time. Sample requests that
  * wait together for policies of one base go as one batch. A write to a policy is a barrier: what
- * was asked before it runs before it. The queue is bounded; who gives up leaves it. Reads of
- * log-probabilities and values are not merged: their last bits would depend on who else asks.
+ * was asked before it runs before it. The queue is bounded; who gives up leaves it, but a write
+ * that has begun goes on. Reads of log-probabilities and values are not merged: their last bits
+ * would depend on who else asks.
  */
 import { CollmError } from "../shared/errors.ts";
 import { numbersOf } from "./journal.ts";
@@ -53,6 +54,9 @@ interface Waiting extends Job {
 /** Verbs after which the policy is another. */
 const WRITES: ReadonlySet<ScheduledVerb> = new Set(["load", "update", "unload"]);
 
+/** Verbs that leave something behind: once begun, they are waited for to the end. */
+const LASTING: ReadonlySet<ScheduledVerb> = new Set([...WRITES, "save"]);
+
 /**
  * After a batch its clients are about to ask again, and a batch of all of them takes little longer
  * than one of the first few: the next batch waits for them up to this fraction of the last one's
@@ -64,7 +68,8 @@ const QUIET = 5;
 export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): ScheduledNode {
   const { requests = 1024, numbers = 2 ** 27, rows = 512, onCall } = options;
   const queue: Waiting[] = [];
-  const infos = new Map<string, PolicyInfo>();
+  /** As the device told them after the last write: who lists them does not wait for it. */
+  let infos = new Map<string, PolicyInfo>();
   let held = 0;
   let driving = false;
   /** The last batch: its base, its clients and those who then waited, when it ended, its time. */
@@ -99,6 +104,7 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
         came: performance.now(),
         deed,
         async settle(answer) {
+          if (LASTING.has(job.verb)) signal?.removeEventListener("abort", giveUp);
           await answer.then(resolve as (value: unknown) => void, reject);
           signal?.removeEventListener("abort", giveUp);
         },
@@ -186,6 +192,15 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
     });
   }
 
+  /** Runs a write, whose policy is another then. */
+  async function write<T>(deed: () => Promise<T>): Promise<T> {
+    try {
+      return await deed();
+    } finally {
+      infos = new Map((await node.list()).map((info) => [info.policy, info]));
+    }
+  }
+
   const lengths = (lists: readonly { tokens: number[] }[]) =>
     lists.reduce((sum, { tokens }) => sum + tokens.length, 0);
 
@@ -193,16 +208,12 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
     get waiting() {
       return queue.length;
     },
-    load(request) {
+    load(request, { signal } = {}) {
       const job: Job = { verb: "load", policy: request.policy, numbers: 0 };
-      return enqueue(job, undefined, async () => {
-        const info = await node.load(request);
-        infos.set(request.policy, info);
-        return info;
-      });
+      return enqueue(job, signal, () => write(() => node.load(request)));
     },
     health: () => node.health(),
-    list: () => node.list(),
+    list: () => Promise.resolve([...infos.values()]),
     sample(request, options = {}) {
       const { policy, prompts } = request;
       const numbers = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
@@ -219,18 +230,15 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
     },
     update(request, { signal } = {}) {
       const job: Job = { verb: "update", policy: request.policy, numbers: numbersOf(request) };
-      return enqueue(job, signal, () => node.update(request));
+      return enqueue(job, signal, () => write(() => node.update(request)));
     },
-    save(policy, folder, options) {
+    save(policy, folder, options, { signal } = {}) {
       const job: Job = { verb: "save", policy, numbers: 0 };
-      return enqueue(job, undefined, () => node.save(policy, folder, options));
+      return enqueue(job, signal, () => node.save(policy, folder, options));
     },
-    unload(policy) {
+    unload(policy, { signal } = {}) {
       const job: Job = { verb: "unload", policy, numbers: 0 };
-      return enqueue(job, undefined, async () => {
-        await node.unload(policy);
-        infos.delete(policy);
-      });
+      return enqueue(job, signal, () => write(() => node.unload(policy)));
     },
     close: () => node.close(),
   };

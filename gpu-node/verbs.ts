@@ -29,8 +29,9 @@ export interface SampleRequest {
 
 export interface WaitOptions {
   /**
-   * Gives the call up: one that waits is dropped, one under way is stopped where that is possible
-   * (an update is not: its result is kept for its seq). It rejects with the signal's reason.
+   * Gives the call up: one that waits is dropped, one under way is stopped where that is possible.
+   * It rejects with the signal's reason. Once begun, load, update, save and unload go on: a queue
+   * then gives their result, a server's client only hears that it is late.
    */
   signal?: AbortSignal;
 }
@@ -230,7 +231,7 @@ export interface SaveOptions {
 /** The GPU node as its callers see it. */
 export interface GpuNode {
   health(): Promise<NodeHealth>;
-  load(request: LoadRequest): Promise<PolicyInfo>;
+  load(request: LoadRequest, options?: WaitOptions): Promise<PolicyInfo>;
   list(): Promise<PolicyInfo[]>;
   sample(request: SampleRequest, options?: SampleOptions): Promise<SampleResult>;
   score(
@@ -245,8 +246,13 @@ export interface GpuNode {
   ): Promise<{ values: number[]; policy_version: string }>;
   update(request: UpdateRequest, options?: WaitOptions): Promise<UpdateResult>;
   /** Writes weights, tokenizer, configuration and (with `state`) optimizer state to a folder. */
-  save(policy: string, folder: string, options?: SaveOptions): Promise<void>;
-  unload(policy: string): Promise<void>;
+  save(
+    policy: string,
+    folder: string,
+    options?: SaveOptions,
+    waiting?: WaitOptions,
+  ): Promise<void>;
+  unload(policy: string, options?: WaitOptions): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -5,6 +5,7 @@ import { checkpointInfo, savedCheckpoint, saveRequest } from "../../shared/wire/
 import { answers, body } from "../../shared/wire/openapi.ts";
 import { readBody } from "../../shared/wire/parse.ts";
 import type { GpuHono, GpuServer } from "./server.ts";
+import { within } from "./wait.ts";
 
 const params = z.object({ id: z.string() });
 const file = z.object({ id: z.string(), name: z.string() });
@@ -31,7 +32,9 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
     const { policy, form } = await readBody(c.req, saveRequest, "checkpoint request");
     const version = () => policies.version(policy);
     version();
-    const saved = await checkpoints.save(policies.node, policy, version, form);
+    const { signal } = c.var.wait;
+    const save = checkpoints.save(policies.node, policy, version, form, { signal });
+    const saved = await within(save, signal);
     return c.json(saved, saved.created ? 201 : 200);
   });
 

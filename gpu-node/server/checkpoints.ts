@@ -9,7 +9,7 @@ import { CollmError } from "../../shared/errors.ts";
 import { CHECKPOINT_ID, UPLOAD_ID, UPLOAD_LIMIT } from "../../shared/wire/gpu.ts";
 import { fileError } from "../model/files.ts";
 import { isVersion } from "../policy.ts";
-import type { GpuNode, SaveOptions } from "../verbs.ts";
+import type { GpuNode, SaveOptions, WaitOptions } from "../verbs.ts";
 
 export interface CheckpointFile {
   /** Path inside the checkpoint, with forward slashes. */
@@ -64,11 +64,12 @@ export class Checkpoints {
     policy: string,
     version: () => string,
     form: SaveOptions["form"] = "adapter",
+    waiting?: WaitOptions,
   ): Promise<CheckpointInfo & { created: boolean }> {
     const writing = join(this.root, `.saving-${crypto.randomUUID()}`);
     const merged = form === "merged";
     try {
-      await node.save(policy, writing, merged ? { form } : { state: true });
+      await node.save(policy, writing, merged ? { form } : { state: true }, waiting);
       const saved = version();
       if (!isVersion(saved)) {
         const why = `its version is '${saved}', which is none`;

@@ -18,18 +18,22 @@ import type {
   WaitOptions,
 } from "../verbs.ts";
 import type { Checkpoints } from "./checkpoints.ts";
+import { within } from "./wait.ts";
 
-/** What is served: the verbs, with sources as names. */
+/**
+ * What is served: the verbs, with sources as names. Work that has begun when its signal comes goes
+ * on, and what became of it is known here.
+ */
 export interface ServedPolicies {
   readonly node: GpuNode;
   /**
    * `source` and `base` are a model's name, a checkpoint's id or (where that is allowed) a hub id;
    * a policy of this name is replaced.
    */
-  load(request: LoadRequest): Promise<PolicyInfo>;
+  load(request: LoadRequest, options?: WaitOptions): Promise<PolicyInfo>;
   list(): Promise<PolicyInfo[]>;
   update(request: UpdateRequest, options?: WaitOptions): Promise<UpdateResult>;
-  unload(policy: string): Promise<void>;
+  unload(policy: string, options?: WaitOptions): Promise<void>;
   /** Tokenizer of a policy's source, null when it has none; throws not_found. */
   tokenizer(policy: string): Tokenizer | null;
   /** Its version as last told by the device; throws not_found. */
@@ -55,7 +59,9 @@ interface Entry {
   version: string;
 }
 
-export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoliciesOptions) {
+export function servePolicies(
+  { node, models, checkpoints, fromHub }: ServedPoliciesOptions,
+): ServedPolicies {
   const entries = new Map<string, Entry>();
 
   const entry = (policy: string): Entry => {
@@ -108,39 +114,44 @@ export function servePolicies({ node, models, checkpoints, fromHub }: ServedPoli
     );
   }
 
-  const served: ServedPolicies = {
+  async function load(request: LoadRequest, options: WaitOptions): Promise<PolicyInfo> {
+    const { source, policy } = request;
+    const folder = await folderOf(request);
+    const base = request.base === undefined
+      ? await baseOf(request, folder)
+      : await folderOf({ policy, source: request.base });
+    const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
+    const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
+    const info = await node.load({ ...request, source: folder, ...base && { base } }, options);
+    entries.set(policy, { source, base: request.base, tokenizer, version: info.policy_version });
+    return named(info);
+  }
+
+  async function update(request: UpdateRequest, options: WaitOptions): Promise<UpdateResult> {
+    const result = await node.update(request, options);
+    const known = entries.get(request.policy);
+    if (known) known.version = result.policy_version;
+    return result;
+  }
+
+  async function unload(policy: string, options: WaitOptions): Promise<void> {
+    entry(policy);
+    await node.unload(policy, options);
+    entries.delete(policy);
+  }
+
+  return {
     node,
-    async load(request) {
-      const { source, policy } = request;
-      const folder = await folderOf(request);
-      const base = request.base === undefined
-        ? await baseOf(request, folder)
-        : await folderOf({ policy, source: request.base });
-      const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
-      const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
-      const info = await node.load({ ...request, source: folder, ...base && { base } });
-      entries.set(policy, { source, base: request.base, tokenizer, version: info.policy_version });
-      return named(info);
-    },
+    load: (request, options = {}) => within(load(request, options), options.signal),
     list: async () => (await node.list()).map(named),
-    async update(request, options) {
-      const result = await node.update(request, options);
-      const known = entries.get(request.policy);
-      if (known) known.version = result.policy_version;
-      return result;
-    },
-    async unload(policy) {
-      entry(policy);
-      await node.unload(policy);
-      entries.delete(policy);
-    },
+    update: (request, options = {}) => within(update(request, options), options.signal),
+    unload: (policy, options = {}) => within(unload(policy, options), options.signal),
     tokenizer: (policy) => entry(policy).tokenizer,
     version: (policy) => entry(policy).version,
     names: () => [...entries.keys()],
     sources: () =>
       new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),
   };
-  return served;
 }
 
 /** What the adapter in a folder extends; null where it holds none. */

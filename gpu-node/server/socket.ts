@@ -171,17 +171,17 @@ function idOf(value: unknown, taken: ReadonlyMap<number, unknown>): number | nul
 function run(
   { policies }: GpuServer,
   { id: _, verb, timeout: __, stream, ...body }: z.output<typeof socketRequest>,
-  { signal }: Wait,
+  wait: Wait,
   tell: (fresh: NonNullable<z.input<typeof socketReply>["fresh"]>) => void,
 ): Promise<unknown> {
   if (verb === "list") return policies.list().then((policies) => ({ policies }));
   if (verb === "unload") {
-    return policies.unload(parse(unloadRequest, body, "unload request").policy);
+    return policies.unload(parse(unloadRequest, body, "unload request").policy, wait);
   }
   const { request, run } = VERBS[verb as keyof typeof VERBS] as ServedVerb<z.ZodType>;
   const onPiece = (row: number, piece: Piece) => tell({ row, ...piece });
   return run(policies, parse(request, body, `${verb} request`), {
-    signal,
+    signal: wait.signal,
     ...stream && { onPiece },
   });
 }

@@ -45,7 +45,7 @@ export function verbRoutes(app: GpuHono, { policies }: GpuServer): void {
     responses: { 204: { description: "Done" } },
   });
   app.delete("/v1/policies/:id", async (c) => {
-    await policies.unload(c.req.param("id"));
+    await policies.unload(c.req.param("id"), c.var.wait);
     return c.body(null, 204);
   });
 }

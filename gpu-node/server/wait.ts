@@ -29,6 +29,16 @@ export interface Wait {
   end(): Promise<void>;
 }
 
+/** What `work` gives, unless `signal` comes first: the work then goes on without being waited for. */
+export function within<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal!.reason);
+    if (signal?.aborted) giveUp();
+    signal?.addEventListener("abort", giveUp);
+    work.then(resolve, reject).finally(() => signal?.removeEventListener("abort", giveUp));
+  });
+}
+
 export const clientGone = () =>
   new CollmError("unavailable", "Cannot answer: the client went away");
 

@@ -47,13 +47,17 @@ export async function gatedNode(): Promise<GatedNode> {
     shut: () => gate = Promise.withResolvers(),
     health: () => kernel.health(),
     load: (request) => pass(`load ${request.policy}`, () => kernel.load(request)),
-    list: () => kernel.list(),
+    list: async () => {
+      await gate.promise;
+      return kernel.list();
+    },
     sampleTogether,
     sample: (request, options = {}) => sampleTogether([request], [options])[0]!,
     score: (policy, s) => pass(`score ${policy}`, () => kernel.score(policy, s)),
     values: (policy, s) => pass(`values ${policy}`, () => kernel.values(policy, s)),
     update: (request) => pass(`update ${request.policy}`, () => kernel.update(request)),
-    save: (policy, ...rest) => pass(`save ${policy}`, () => kernel.save(policy, ...rest)),
+    save: (policy, folder, options) =>
+      pass(`save ${policy}`, () => kernel.save(policy, folder, options)),
     unload: (policy) => pass(`unload ${policy}`, () => kernel.unload(policy)),
     close: () => kernel.close(),
   };

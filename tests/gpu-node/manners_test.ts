@@ -3,6 +3,8 @@
  * and an end that lets what is under way be answered.
  */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { openHttpNode } from "../../gpu-node/client/http.ts";
 import { openScheduler, type ScheduledNode } from "../../gpu-node/scheduler.ts";
 import { createMetrics, verbOf } from "../../gpu-node/server/metrics.ts";
@@ -110,6 +112,55 @@ Deno.test("a request past its deadline is 504 and leaves the queue", () =>
     );
     const wrong = await post(context, "/v1/score", score, { "request-timeout": "soon" });
     assert.equal(wrong.status, 400);
+  }));
+
+Deno.test("a deadline holds for every verb while the device is busy, and listing never waits", () =>
+  withQueue(async (context) => {
+    const { gate, scheduler, app, call } = context;
+    gate.shut();
+    const running = post(context, "/v1/score", score);
+    await until(() => gate.calls.includes("score tiny"));
+    const late = { "request-timeout": "0.02" };
+    const unload = { method: "DELETE", headers: late };
+    const answers = await Promise.all([
+      post(context, "/v1/policies", { policy: "other", source: "tiny" }, late),
+      post(context, "/v1/checkpoints", { policy: "tiny" }, late),
+      app.request("/v1/policies/tiny", unload),
+    ]);
+    assert.deepEqual(answers.map(({ status }) => status), [504, 504, 504]);
+    assert.equal(scheduler.waiting, 0);
+    const listed = await call("GET", "/v1/policies");
+    assert.deepEqual(listed.body.policies.map((p: { policy: string }) => p.policy), ["tiny"]);
+    assert.equal((await call("GET", "/v1/models")).body.data[0].id, "tiny");
+    gate.open();
+    assert.equal((await running).status, 200);
+    assert.deepEqual(gate.calls, ["load tiny", "score tiny"]);
+  }));
+
+Deno.test("work that has begun at its deadline goes on, and what became of it is known", () =>
+  withQueue(async (context) => {
+    const { gate, app, call, root } = context;
+    const late = { "request-timeout": "0.02" };
+    /** Answers 504 while the device works on it, which then goes on. */
+    const begin = async (response: () => Response | Promise<Response>) => {
+      gate.shut();
+      assert.equal((await response()).status, 504);
+      gate.open();
+      await call("POST", "/v1/score", score);
+    };
+    await begin(() => post(context, "/v1/policies", { policy: "other", source: "tiny" }, late));
+    const batch = sequences.map((s) => ({ ...s, advantage: 1 }));
+    const optimizer = { name: "adamw", learning_rate: 0.01 };
+    const update = { policy: "tiny", seq: 1, loss: "policy_gradient", batch, optimizer };
+    await begin(() => post(context, "/v1/update", update, late));
+    const { policies } = (await call("GET", "/v1/policies")).body;
+    assert.deepEqual(policies.map((p: { policy: string }) => p.policy), ["tiny", "other"]);
+    assert.match(policies[0].policy_version, /^1-/);
+    await begin(() => post(context, "/v1/checkpoints", { policy: "tiny" }, late));
+    await until(() => existsSync(join(root, `tiny-${policies[0].policy_version}`)));
+    await begin(() => app.request("/v1/policies/other", { method: "DELETE", headers: late }));
+    assert.equal((await call("GET", "/v1/models/other")).status, 404);
+    assert.equal((await call("GET", "/v1/policies")).body.policies.length, 1);
   }));
 
 Deno.test("timeoutOf reads seconds and refuses everything else", () => {

@@ -176,9 +176,9 @@ Deno.test("an update under way that is given up is applied, and its seq answers 
   const write = scheduler.update(update("a", 1), { signal: gone.signal });
   await begun();
   gone.abort(new CollmError("deadline", "Cannot wait longer"));
-  await assert.rejects(write, code("deadline"));
   node.open();
   const again = await scheduler.update(update("a", 1));
+  assert.deepEqual(await write, again);
   assert.match(again.policy_version, /^1-/);
   assert.equal((await scheduler.score("a", [])).policy_version, again.policy_version);
 });
