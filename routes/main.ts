@@ -4,6 +4,7 @@
  */
 import { listen, type Listening, requireGuard } from "../shared/wire/listen.ts";
 import { port, runCommand, whole } from "../shared/flags.ts";
+import { environmentSource, useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment, environmentIds } from "../shared/environments/registry.ts";
 import { namedSource, useDataSet } from "../shared/environments/data/load.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
@@ -25,6 +26,7 @@ interface Flags {
   gpu?: string;
   checkpoints?: string;
   data: string[];
+  env: string[];
   openenvSessions?: number;
 }
 
@@ -41,6 +43,12 @@ async function readFlags(args: string[]): Promise<Flags> {
     )
     .option("--gpu <url>", "GPU node that plays hosted evaluations (default: this process)")
     .option("--checkpoints <dir>", "evaluate only checkpoints under this folder")
+    .option(
+      "--env <source>",
+      "environment to serve beside the others: a module or an address; repeatable",
+      (text: string, all: string[]) => [...all, text],
+      [] as string[],
+    )
     .option(
       "--openenv-sessions <n>",
       "OpenEnv connections at once (default: 256)",
@@ -69,6 +77,7 @@ export async function main(args: string[]): Promise<void> {
   const { host, port } = flags;
   requireGuard({ host, port, token });
   for (const given of flags.data) await useDataSet(...namedSource(given));
+  for (const given of flags.env) await useEnvironment(environmentSource(given));
   const dbToken = Deno.env.get("COLLM_DB_TOKEN");
   const store = await openStore(flags.db, dbToken ? { auth_token: dbToken } : {});
   let listening: Listening;

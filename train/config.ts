@@ -6,6 +6,7 @@
 import { pathCount } from "../shared/algorithms/joint_tree.ts";
 import { ALGORITHM_IDS, createAlgorithm } from "../shared/algorithms/registry.ts";
 import { show } from "../shared/environments/options.ts";
+import { useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { CollmError, nearest, suggest } from "../shared/errors.ts";
 import { readConfigFile } from "./config_file.ts";
@@ -71,7 +72,8 @@ function algorithmId({ id = "collm_cc" }: JsonObject): string {
 }
 
 async function withEnvironment(config: RunConfig): Promise<RunConfig> {
-  const { id, split, options } = config.environment;
+  const { source, split, options } = config.environment;
+  const id = source === null ? config.environment.id : await useEnvironment(source, options);
   const start = Object.hasOwn(ENVIRONMENT_DEFAULTS, id) ? ENVIRONMENT_DEFAULTS[id] : {};
   await useDataOf(options);
   const environment = createEnvironment(id, { ...start, ...options });
@@ -92,7 +94,7 @@ async function withEnvironment(config: RunConfig): Promise<RunConfig> {
     }
   }
   refuseHugeTrees(createAlgorithm(config.algorithm).rollout.generations, environment.turns);
-  return { ...config, environment: { id, split, options: { ...environment.options } } };
+  return { ...config, environment: { id, source, split, options: { ...environment.options } } };
 }
 
 /** Most leaf paths of one item's tree: every leaf is an episode of its own. */

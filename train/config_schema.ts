@@ -32,6 +32,8 @@ export const ENVIRONMENT_DEFAULTS: Readonly<Record<string, Readonly<Record<strin
 
 const environment = z.strictObject({
   id: z.string().default("str_build"),
+  /** Module or address that the environment comes from; null: it is one of the project's own. */
+  source: z.string().nullable().default(null),
   /** Split that training items are taken from, in order. */
   split: z.string().default("train"),
   /** Options of the environment; it checks them itself. */

@@ -7,6 +7,7 @@ import { loadCommander } from "../deps.ts";
 import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
 import { DEVICE_CHOICES, type DeviceChoice, type GpuNode } from "../gpu-node/verbs.ts";
 import { openWorkerNode } from "../gpu-node/worker_client.ts";
+import { environmentSource, isSource, useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { oneOf, runCommand, seed, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
@@ -115,10 +116,13 @@ export async function evaluateCheckpoint(
 
 async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
-  const { json, env: environment, data: source, device, ...request } = new Command("evaluate")
+  const { json, env, data: source, device, ...request } = new Command("evaluate")
     .description("Evaluate a checkpoint on held-out items")
     .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
-    .option("--env <id>", "environment (default: the checkpoint's)")
+    .option(
+      "--env <name>",
+      "environment: an id, a module or an address (default: the checkpoint's)",
+    )
     .option("--data <source>", "texts to play with (default: the checkpoint's)")
     .option("--split <name>", "split (default: eval)")
     .option("--episodes <n>", "episodes", whole("--episodes", 2, 100_000))
@@ -140,6 +144,9 @@ async function main(args: string[]): Promise<void> {
     .opts<EvaluateRequest & { env?: string; json?: boolean; device: DeviceChoice }>();
   const data = source === undefined ? undefined : dataOption(source);
   const team = readTeam(request.checkpoint);
+  const environment = env !== undefined && isSource(env)
+    ? await environmentOf(environmentSource(env), team)
+    : env;
   const played = environment ?? team?.environment;
   const saved = team !== null && team.environment === played ? team.options : {};
   await useDataOf(data === undefined ? saved : { data });
@@ -152,6 +159,12 @@ async function main(args: string[]): Promise<void> {
   for (const [key, value] of Object.entries(result)) {
     console.log(`${key.padEnd(12)} ${typeof value === "string" ? value : JSON.stringify(value)}`);
   }
+}
+
+/** Id of a source's environment, known with the options that it is going to be played with. */
+async function environmentOf(source: string, team: ReturnType<typeof readTeam>): Promise<string> {
+  const id = await useEnvironment(source);
+  return team?.environment === id ? await useEnvironment(source, team.options) : id;
 }
 
 if (import.meta.main) await runCommand(main);

@@ -5,6 +5,7 @@
 import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadCommander } from "../deps.ts";
+import { environmentSource, isSource } from "../shared/environments/load.ts";
 import { CollmError } from "../shared/errors.ts";
 import { DEVICE_CHOICES, type DeviceChoice } from "../gpu-node/verbs.ts";
 import { address, oneOf, runCommand, seed, whole } from "../shared/flags.ts";
@@ -43,7 +44,7 @@ async function readFlags(args: string[]): Promise<Flags> {
   return new Command("train")
     .description("Train a team of agents and compare it with its base")
     .option("--config <file>", "configuration file (JSON, comments allowed)")
-    .option("--env <id>", "environment (default: str_build)")
+    .option("--env <name>", "environment: an id, a module or an address (default: str_build)")
     .option("--data <source>", "texts: a file (JSONL, parquet), a folder of them, or hf:owner/name")
     .option("--algo <id>", "algorithm: collm_cc, collm_dc or magrpo (default: collm_cc)")
     .option("--seed <n>", "seed of every random choice", seed)
@@ -80,7 +81,8 @@ async function readFlags(args: string[]): Promise<Flags> {
 function configOf(flags: Flags): Promise<RunConfig> {
   const nested: JsonObject = {
     environment: {
-      ...flags.env !== undefined && { id: flags.env },
+      ...flags.env !== undefined &&
+        (isSource(flags.env) ? { source: environmentSource(flags.env) } : { id: flags.env }),
       ...flags.data !== undefined && { options: { data: dataOption(flags.data) } },
     },
     ...flags.algo !== undefined && { algorithm: { id: flags.algo } },

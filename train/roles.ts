@@ -11,6 +11,7 @@ import { openWorkerNode } from "../gpu-node/worker_client.ts";
 import { type Algorithm, criticNames } from "../shared/algorithms/algorithm.ts";
 import { createAlgorithm } from "../shared/algorithms/registry.ts";
 import type { Environment } from "../shared/environments/environment.ts";
+import { useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { seedOf } from "../shared/random.ts";
 import { openStore, type Store } from "../shared/store/connect.ts";
@@ -78,7 +79,9 @@ export async function openRoles(
   where: Where = "cpu",
 ): Promise<Roles> {
   const remote = typeof where === "string" ? undefined : where;
-  await useDataOf(config.environment.options);
+  const { source, options } = config.environment;
+  if (source !== null) await useEnvironment(source, options);
+  await useDataOf(options);
   const environment = createEnvironment(config.environment.id, config.environment.options);
   const algorithm = createAlgorithm(config.algorithm);
   const tokenizer = await loadTokenizer(config.policy.source);

@@ -25,9 +25,20 @@ const FACTORIES = {
   mbpp: (options) => createCoding("mbpp", options),
 } satisfies Record<string, Create>;
 
+/** What this process was told of beside the project's own (load.ts). */
+const added = new Map<string, Create>();
+
+/** Makes an environment known to this process. @throws CollmError `conflict` for an id in use */
+export function registerEnvironment(id: string, create: Create): void {
+  if (environmentIds().includes(id)) {
+    throw new CollmError("conflict", `Cannot add environment '${id}': the id is taken`);
+  }
+  added.set(id, create);
+}
+
 /** Ids of all environments. */
 export function environmentIds(): string[] {
-  return Object.keys(FACTORIES);
+  return [...Object.keys(FACTORIES), ...added.keys()];
 }
 
 /**
@@ -61,7 +72,7 @@ export function createEnvironment(
 ): Environment {
   const create: Create | undefined = Object.hasOwn(FACTORIES, id)
     ? FACTORIES[id as keyof typeof FACTORIES]
-    : undefined;
+    : added.get(id);
   if (create) return create(options);
   const short = id.slice(0, 60);
   throw new CollmError(

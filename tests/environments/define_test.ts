@@ -1,0 +1,145 @@
+/** Environments of one's own: what a definition becomes, and every way to write a wrong one. */
+import assert from "node:assert/strict";
+import addUp from "../../docs/add_up.ts";
+import { defineEnvironment, type Definition } from "../../shared/environments/define.ts";
+import { CollmError } from "../../shared/errors.ts";
+
+function refusal(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    assert.ok(error instanceof CollmError, String(error));
+    return error.message;
+  }
+  throw new Error("nothing was refused");
+}
+
+Deno.test("docs/environments.md shows docs/add_up.ts, of 40 lines", async () => {
+  const read = (path: string) => Deno.readTextFile(new URL(`../../docs/${path}`, import.meta.url));
+  const [example, text] = [await read("add_up.ts"), await read("environments.md")];
+  assert.ok(text.includes("```ts\n" + example + "```\n"));
+  assert.ok(example.trimEnd().split("\n").length <= 40);
+});
+
+Deno.test("defineEnvironment makes an environment of its functions", async () => {
+  const environment = addUp.create({ agents: 3 });
+  assert.deepEqual(environment.options, { agents: 3, turns: 2 });
+  assert.deepEqual(environment.agents, ["agent_1", "agent_2", "agent_3"]);
+  assert.deepEqual(environment.splits().map(({ name, size }) => [name, size]), [
+    ["train", 81],
+    ["eval", 9],
+  ]);
+  const item = environment.item("eval", 1);
+  assert.deepEqual(item, { id: "add_up_eval_1", task: { target: 27 } });
+  assert.deepEqual(environment.task("add_up_eval_1"), item);
+  const { state, observations } = await environment.reset(item.task, 0);
+  assert.equal(observations["agent_2"]!.text, "2 of 3 sum 27:");
+  const first = { agent_1: "10", agent_2: "I say 10", agent_3: "none" };
+  const step = await environment.step(item.task, state, first);
+  assert.deepEqual(step.components, { error: 7 });
+  assert.deepEqual(step.rewards, {
+    agent_1: 1 - 7 / 27,
+    agent_2: 1 - 7 / 27,
+    agent_3: 1 - 7 / 27,
+  });
+  assert.match(step.observations["agent_1"]!.text, /^1 of 3 sum 27 last 10 I say 10 none:$/);
+  assert.deepEqual(await environment.score(item.task, first), {
+    rewards: step.rewards,
+    components: step.components,
+  });
+  const last = await environment.step(item.task, JSON.parse(JSON.stringify(step.state)), {
+    ...first,
+    agent_3: "7",
+  });
+  assert.deepEqual(last.observations, {});
+  assert.equal(last.terminations["agent_1"], true);
+  await assert.rejects(async () => await environment.step(item.task, last.state, first), {
+    code: "conflict",
+  });
+});
+
+const SMALL: Definition<number, unknown> = {
+  id: "small",
+  rewardRange: [0, 1],
+  items: { train: [1] },
+  prompt: () => "",
+  step: () => 0,
+};
+
+Deno.test("defineEnvironment carries a state, rewards per agent and chat messages", async () => {
+  const environment = defineEnvironment<{ n: number }, number[]>({
+    id: "carried",
+    agents: ["a", "b"],
+    turns: 3,
+    rewardRange: [0, 9],
+    items: { train: (index) => ({ n: index }) },
+    readTask: ({ n }) => ({ n: Number(n) }),
+    start: ({ n }, seed) => [n, seed],
+    prompt: ({ state, agent }) => [
+      { role: "system", content: agent },
+      { role: "user", content: state.join() },
+    ],
+    step: ({ state, turn, actions }) => ({
+      reward: { a: turn, b: actions["b"]!.length },
+      state: [...state, turn],
+    }),
+  }).create({});
+  const { task, id } = environment.item("train", 5);
+  assert.deepEqual([id, task, environment.splits()[0]!.size], ["carried_train_5", { n: 5 }, null]);
+  assert.deepEqual(environment.task({ n: "4" }).task, { n: 4 });
+  const { state, observations } = await environment.reset(task, 8);
+  assert.deepEqual(observations["b"], {
+    ...{ turn: 1, text: "b\n\n5,8" },
+    messages: [{ role: "system", content: "b" }, { role: "user", content: "5,8" }],
+  });
+  const step = await environment.step(task, state, { a: "", b: "four" });
+  assert.deepEqual(step.rewards, { a: 1, b: 4 });
+  assert.equal(step.observations["a"]!.text, "a\n\n5,8,1");
+});
+
+Deno.test("defineEnvironment refuses wrong definitions and says what is wrong", () => {
+  const refused = (changes: object, reason: RegExp) => {
+    const message = refusal(() => defineEnvironment({ ...SMALL, ...changes }));
+    assert.match(message, /^Cannot define environment '/);
+    assert.match(message, reason);
+  };
+  refused({ id: "Small!" }, /id must be lower-case letters, digits and _, not "Small!"$/);
+  refused({ promt: () => "" }, /'small': unknown field 'promt', did you mean 'prompt'\?$/);
+  refused({ prompt: "x" }, /prompt must be a function$/);
+  refused({ step: undefined }, /step must be a function$/);
+  refused({ start: 3 }, /start must be a function$/);
+  refused({ agents: 0 }, /agents must be 1 to 16, or as many names, not 0$/);
+  refused({ agents: 17 }, /not 17$/);
+  refused({ agents: 1.5 }, /not 1.5$/);
+  refused({ agents: ["a", "a"] }, /not \["a","a"\]$/);
+  refused({ agents: ["a b"] }, /not \["a b"\]$/);
+  refused({ turns: 0 }, /turns must be a whole number from 1 to 1000, not 0$/);
+  refused({ rewardRange: [1, 1] }, /rewardRange must be .*, not \[1,1\]$/);
+  refused({ items: {} }, /items must have a split, not \{\}$/);
+  refused(
+    { items: { train: [] } },
+    /items of split 'train' must be a list or a function, not \[\]$/,
+  );
+  refused({ options: { turns: 1 } }, /the option 'turns' is there already, set turns$/);
+});
+
+Deno.test("defineEnvironment refuses wrong options, items and tasks", () => {
+  const { create } = defineEnvironment({ ...SMALL, options: { size: 3, words: ["a"] } });
+  assert.match(refusal(() => create({ sise: 3 })), /unknown option 'sise', did you mean 'size'\?$/);
+  assert.match(refusal(() => create({ size: "3" })), /option 'size' is "3": expected a number$/);
+  assert.match(refusal(() => create({ words: {} })), /option 'words' is \{\}: expected a list$/);
+  assert.match(
+    refusal(() => create({ turns: 1001 })),
+    /option 'turns' is 1001: expected 1 to 1000$/,
+  );
+  assert.match(refusal(() => addUp.create({ agents: 17 })), /agents must be 1 to 16/);
+  const environment = create({});
+  assert.match(refusal(() => environment.item("train", 1)), /item 1 of split 'train': it has 1$/);
+  assert.match(refusal(() => environment.item("trian", 0)), /did you mean 'train'\?$/);
+  assert.match(refusal(() => environment.task("small_train_1")), /item 1 of split 'train'/);
+  assert.match(
+    refusal(() => environment.task("other_1")),
+    /Cannot find item 'other_1' of 'small'$/,
+  );
+  assert.match(refusal(() => environment.task({ a: 1 })), /'small' has items only$/);
+});
