@@ -69,7 +69,11 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
   const { version } = project;
   const app = createGpuApp({ policies, checkpoints, metrics, waiting, token, version, onFault });
   const server = listen({ ...options, drain: app.drain }, app.fetch);
-  return { ...server, device, finished: server.finished.then(() => node.close()) };
+  const close = () => {
+    policies.close();
+    return node.close();
+  };
+  return { ...server, device, finished: server.finished.then(close) };
 }
 
 /** Folder of a model on the hub. A path of this machine is none, though it may look like an id. */

@@ -90,7 +90,7 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
   app.post("/v1/chat/completions", async (c) => {
     const asked = await readBody(c.req, chatRequest, "chat request");
     const tokenizer = tokenizerOf(policies, asked.model);
-    const prompts = [tokenizer.applyChat(asked.messages)];
+    const prompts = [await policies.chat(asked.model, asked.messages, c.var.wait)];
     const form = chatForm(asked, prompts, tokenizer);
     const most = asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULT_TOKENS.chat;
     return await answer(policies, asked, prompts, most, form, c.var.wait);

@@ -8,7 +8,7 @@ import { CollmError, suggest } from "../../shared/errors.ts";
 import { HUB_ID } from "../../shared/wire/gpu.ts";
 import { hubIdOf } from "../hub.ts";
 import { isAdapterFolder, readAdapterConfig } from "../model/lora.ts";
-import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
+import { type ChatMessage, loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type {
   GpuNode,
   LoadRequest,
@@ -18,6 +18,7 @@ import type {
   WaitOptions,
 } from "../verbs.ts";
 import type { Checkpoints } from "./checkpoints.ts";
+import { type Chat, openChat } from "./chat.ts";
 import { within } from "./wait.ts";
 
 /**
@@ -36,9 +37,17 @@ export interface ServedPolicies {
   unload(policy: string, options?: WaitOptions): Promise<void>;
   /** Tokenizer of a policy's source, null when it has none; throws not_found. */
   tokenizer(policy: string): Tokenizer | null;
+  /** Tokens of a conversation by its chat template, which runs elsewhere and for a bounded time. */
+  chat(
+    policy: string,
+    messages: readonly ChatMessage[],
+    options?: WaitOptions,
+  ): Promise<number[]>;
   /** Its version as last told by the device; throws not_found. */
   version(policy: string): string;
   names(): string[];
+  /** Ends the threads of chat templates. The node is its owner's. */
+  close(): void;
   /** Sources and bases of the policies. */
   sources(): Set<string>;
 }
@@ -56,6 +65,7 @@ interface Entry {
   source: string;
   base: string | undefined;
   tokenizer: Tokenizer | null;
+  chat: Chat | null;
   version: string;
 }
 
@@ -123,7 +133,10 @@ export function servePolicies(
     const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
     const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
     const info = await node.load({ ...request, source: folder, ...base && { base } }, options);
-    entries.set(policy, { source, base: request.base, tokenizer, version: info.policy_version });
+    entries.get(policy)?.chat?.close();
+    const chat = readable === undefined ? null : openChat(policy, readable);
+    const version = info.policy_version;
+    entries.set(policy, { source, base: request.base, tokenizer, chat, version });
     return named(info);
   }
 
@@ -137,6 +150,7 @@ export function servePolicies(
   async function unload(policy: string, options: WaitOptions): Promise<void> {
     entry(policy);
     await node.unload(policy, options);
+    entries.get(policy)?.chat?.close();
     entries.delete(policy);
   }
 
@@ -147,8 +161,17 @@ export function servePolicies(
     update: (request, options = {}) => within(update(request, options), options.signal),
     unload: (policy, options = {}) => within(unload(policy, options), options.signal),
     tokenizer: (policy) => entry(policy).tokenizer,
+    async chat(policy, messages, options) {
+      const { chat } = entry(policy);
+      if (chat) return await chat.apply(messages, options);
+      const why = "its folder has no tokenizer";
+      throw new CollmError("invalid_request", `Cannot chat with policy '${policy}': ${why}`);
+    },
     version: (policy) => entry(policy).version,
     names: () => [...entries.keys()],
+    close() {
+      for (const { chat } of entries.values()) chat?.close();
+    },
     sources: () =>
       new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),
   };

@@ -54,24 +54,28 @@ export async function withServer(
       token: options.token,
       onFault: (error) => assert.fail(error as Error),
     });
-    await test({
-      app,
-      root: checkpoints.root,
-      async call(method, path, body) {
-        const response = await app.request(path, {
-          method,
-          ...(body !== undefined && {
-            body: typeof body === "string" ? body : JSON.stringify(body),
-          }),
-          headers: {
-            ...body !== undefined && { "content-type": "application/json" },
-            ...options.token && { authorization: `Bearer ${options.token}` },
-          },
-        });
-        const text = await response.text();
-        return { status: response.status, body: text === "" ? null : JSON.parse(text) };
-      },
-    });
+    try {
+      await test({
+        app,
+        root: checkpoints.root,
+        async call(method, path, body) {
+          const response = await app.request(path, {
+            method,
+            ...(body !== undefined && {
+              body: typeof body === "string" ? body : JSON.stringify(body),
+            }),
+            headers: {
+              ...body !== undefined && { "content-type": "application/json" },
+              ...options.token && { authorization: `Bearer ${options.token}` },
+            },
+          });
+          const text = await response.text();
+          return { status: response.status, body: text === "" ? null : JSON.parse(text) };
+        },
+      });
+    } finally {
+      policies.close();
+    }
   } finally {
     await Deno.remove(root, { recursive: true });
   }
