@@ -6,9 +6,14 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { CollmError } from "../errors.ts";
+import { callJson, type CallOptions } from "../wire/call.ts";
+import { parse } from "../wire/parse.ts";
+import { remembered } from "../store/episodes/environments.ts";
 import { DefinedEnvironment } from "./define.ts";
+import type { Environment } from "./environment.ts";
 import { registerEnvironment } from "./registry.ts";
 import { isEdgeEnvironment, RemoteEnvironment } from "./remote.ts";
+import { createOpenEnv, openEnvMetadata } from "./remote_openenv.ts";
 
 /** Whether `--env` names a module or an address, not one of the project's environments. */
 export const isSource = (given: string): boolean =>
@@ -19,6 +24,7 @@ export const environmentSource = (given: string): string =>
   /^https?:\/\//.test(given) ? given : resolve(given);
 
 const remotes = new Map<string, RemoteEnvironment>();
+/** Ids of modules and servers that are known. */
 const modules = new Map<string, string>();
 
 /**
@@ -46,24 +52,36 @@ async function useRemote(
   options: Record<string, unknown>,
   token: string | undefined,
 ): Promise<string> {
-  if (!isEdgeEnvironment(url)) {
-    throw new CollmError(
-      "invalid_request",
-      `Cannot use environment '${url}': its address must end in /v1/environments/ID`,
-    );
-  }
+  const { hostname, port, pathname } = new URL(url);
+  const name = pathname.replace(/\/+$/, "").split("/").at(-1) || "openenv";
+  const id = `${name}-${hostname}${port && `-${port}`}`;
+  const call = { token, timeoutMs: 60_000, retries: 2 };
+  if (!isEdgeEnvironment(url)) return await useOpenEnv(url, id, call);
   let remote = remotes.get(url);
   if (!remote) {
-    const { hostname, port, pathname } = new URL(url);
-    const name = pathname.replace(/\/+$/, "").split("/").at(-1);
-    const id = `${name}-${hostname}${port && `-${port}`}`;
-    remote = new RemoteEnvironment(url, id, { token, timeoutMs: 60_000, retries: 2 });
+    remote = new RemoteEnvironment(url, id, call);
     await remote.describe(options);
     const made = remote;
     registerEnvironment(id, (given) => made.create(given));
     remotes.set(url, remote);
   } else await remote.describe(options);
   return remote.id;
+}
+
+/** A server of OpenEnv's protocol at this base address. */
+async function useOpenEnv(url: string, id: string, call: CallOptions): Promise<string> {
+  if (modules.has(url)) return id;
+  const base = url.replace(/\/+$/, "");
+  const [metadata, schema] = await Promise.all(
+    ["metadata", "schema"].map((path) => callJson("GET", `${base}/${path}`, undefined, call)),
+  );
+  const told = parse(openEnvMetadata, metadata, `the metadata of ${url}`, "unavailable");
+  const server = { id, url, token: call.token, metadata: told, schema };
+  // One for the same options: it holds the sessions that wait for their next step.
+  const create = remembered((_id, options) => createOpenEnv(server, options) as Environment, 64);
+  registerEnvironment(id, (options) => create(id, options));
+  modules.set(url, id);
+  return id;
 }
 
 async function importFrom(source: string): Promise<DefinedEnvironment> {

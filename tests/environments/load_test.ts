@@ -73,8 +73,8 @@ Deno.test("useEnvironment refuses what is no environment", async () => {
   await refused("docs/none.ts", /^Cannot load environment '.*none.ts': /);
   await refused("shared/random.ts", /its default export is not what defineEnvironment gives$/);
   await assert.rejects(useEnvironment("http://127.0.0.1:1/x"), {
-    message: "Cannot use environment 'http://127.0.0.1:1/x': its address must end in " +
-      "/v1/environments/ID",
+    code: "unavailable",
+    message: /^Cannot reach http:\/\/127\.0\.0\.1:1\/x\/(metadata|schema): /,
   });
 });
 
