@@ -108,6 +108,7 @@ export interface UpdateRequest {
   loss: LossName;
   batch: UpdateSequence[];
   optimizer: AdamWOptions;
+  /** Largest norm of the gradient, more than 0; absent, it is not clipped. */
   max_grad_norm?: number;
   /** ppo_clip: ratio range 1 ± clip (default 0.2). value_mse: value range old_value ± clip. */
   clip?: number;

@@ -3,6 +3,7 @@
  * are drawn, cancelling. A lost connection is opened again and what was asked is asked again, which
  * every verb here allows. Folders and what is not repeated go over HTTP (http.ts), on the same port.
  */
+import { Buffer } from "node:buffer";
 import { loadWebSocketClient, type z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { type CallOptions, pauseMs } from "../../shared/wire/call.ts";
@@ -13,7 +14,7 @@ import {
   updateAnswer,
   valuesAnswer,
 } from "../../shared/wire/gpu.ts";
-import { socketReply } from "../../shared/wire/gpu_socket.ts";
+import { MESSAGE_LIMIT, socketReply, tooLarge } from "../../shared/wire/gpu_socket.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { fromAnswer } from "../../shared/wire/problem.ts";
 import { repeatable } from "../repeatable.ts";
@@ -51,8 +52,14 @@ export function openSocketNode(url: string, options: CallOptions = {}): GpuNode 
 
   const isOpen = () => socket !== null && socket.readyState === socket.OPEN;
   const send = (id: number, call: Call) => {
+    const text = JSON.stringify({ ...call.message, id });
+    const bytes = Buffer.byteLength(text);
+    if (bytes > MESSAGE_LIMIT) {
+      calls.delete(id);
+      return call.reject(tooLarge(bytes));
+    }
     call.options = call.again();
-    socket!.send(JSON.stringify({ ...call.message, id }));
+    socket!.send(text);
   };
   const failAll = (error: CollmError) => {
     for (const call of calls.values()) call.reject(error);

@@ -1,7 +1,10 @@
 /** The OpenAPI document, made from the very schemas that the handlers check with. */
 import type { GpuHono, GpuServer } from "./server.ts";
 
-/** Serves `/openapi.json`; call it after all routes are there. */
+/**
+ * Serves `/openapi.json`, to anybody: it tells nothing of what is served. Call it
+ * after all routes are there.
+ */
 export function documentRoute(app: GpuHono, { version, token }: GpuServer): void {
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",

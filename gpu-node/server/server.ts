@@ -11,7 +11,7 @@ export interface GpuServer {
   metrics: Metrics;
   /** Requests that wait for the device. */
   waiting: () => number;
-  /** Bearer token that every request but `/health` must carry. */
+  /** Bearer token that every request but those of `/health` and `/openapi.json` must carry. */
   token?: string | undefined;
   version: string;
   /** Told of errors that are ours. */

@@ -2,11 +2,17 @@
  * The verbs over a WebSocket, `GET /v1/ws`: many under way at once on one connection, fresh tokens
  * on the way, cancelling by id. A connection that closes gives up what it asked for.
  */
+import { Buffer } from "node:buffer";
 import { type Context, upgradeWebSocket, z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { parseJson } from "../../shared/wire/body.ts";
-import { BODY_LIMIT, name } from "../../shared/wire/gpu.ts";
-import { socketReply, socketRequest } from "../../shared/wire/gpu_socket.ts";
+import { name } from "../../shared/wire/gpu.ts";
+import {
+  MESSAGE_LIMIT,
+  socketReply,
+  socketRequest,
+  tooLarge,
+} from "../../shared/wire/gpu_socket.ts";
 import { answers } from "../../shared/wire/openapi.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { toCollmError, toProblem } from "../../shared/wire/problem.ts";
@@ -124,12 +130,8 @@ function connect(
     take(text) {
       let id: number | null = null;
       try {
-        if (text.length > BODY_LIMIT) {
-          throw new CollmError(
-            "payload_too_large",
-            `Cannot read the message: it exceeds ${BODY_LIMIT} bytes`,
-          );
-        }
+        const bytes = Buffer.byteLength(text);
+        if (bytes > MESSAGE_LIMIT) throw tooLarge(bytes);
         const value = parseJson(text, "the message");
         id = idOf(value, waits);
         const message = parse(socketRequest, value, "the message");

@@ -1,9 +1,9 @@
 /**
  * What an update from outside must hold before the device sees it: the fields that its loss reads,
- * in the length of the response, and no field that its loss would ignore.
+ * in the length of the response, and no field of another loss.
  */
 import { CollmError } from "../../shared/errors.ts";
-import type { UpdateRequest, UpdateSequence } from "../verbs.ts";
+import type { LossName, UpdateRequest, UpdateSequence } from "../verbs.ts";
 
 /** Throws invalid_request naming the first sequence that does not fit the loss. */
 export function checkUpdate(request: UpdateRequest): void {
@@ -18,6 +18,22 @@ export function checkUpdate(request: UpdateRequest): void {
   if (why === null) return;
   throw new CollmError("invalid_request", `Cannot update policy '${policy}': ${why}`);
 }
+
+/**
+ * The losses that read a field. Log-probabilities, behaviour and reference, serve every loss over
+ * tokens: their mismatch is reported, kl_coef may be given.
+ */
+const OVER_TOKENS: readonly LossName[] = ["policy_gradient", "ppo_clip", "cross_entropy"];
+const READ_BY: readonly [keyof UpdateSequence, readonly LossName[]][] = [
+  ["advantage", ["policy_gradient", "ppo_clip"]],
+  ["advantages", ["policy_gradient", "ppo_clip"]],
+  ["old_logprobs", OVER_TOKENS],
+  ["ref_logprobs", OVER_TOKENS],
+  ["target", ["value_mse"]],
+  ["old_value", ["value_mse"]],
+  ["read_at", ["value_mse"]],
+  ["weight", ["cross_entropy"]],
+];
 
 /** What is wrong with the options, or null. */
 function wrongOption({ loss, clip, ratio, kl_coef }: UpdateRequest): string | null {
@@ -61,5 +77,7 @@ function wrongSequence(request: UpdateRequest, s: UpdateSequence): string | null
   if (loss === "value_mse" && clip !== undefined && s.old_value === undefined) {
     return `needs an old_value for clip ${clip}`;
   }
-  return null;
+  const unread = READ_BY.find(([field, losses]) => s[field] !== undefined && !losses.includes(loss))
+    ?.[0];
+  return unread ? `has ${unread}, which the loss ${loss} does not read` : null;
 }

@@ -32,6 +32,8 @@ export function lossForm({ loss, ratio, clip, kl_coef = 0 }: UpdateRequest): Los
 /** Sequences that the loss reads nothing of do not run; they count in its averages. */
 export function splitBatch(request: UpdateRequest): MicroBatch[] {
   const { loss, tokens_per_run: limit = TOKENS_PER_RUN } = request;
+  const norm = request.max_grad_norm ?? Infinity;
+  if (!(norm > 0)) fail(`max_grad_norm is ${norm}, expected a positive number`);
   if (!(limit >= 1)) fail(`tokens_per_run is ${limit}, expected a positive number`);
   const read = request.batch.filter((s) => loss === "value_mse" || responseLength(s) > 0);
   if (read.length === 0) fail(`no sequence has a token after its prompt for the loss ${loss}`);

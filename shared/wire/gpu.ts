@@ -141,7 +141,8 @@ export const updateRequest = z.strictObject({
   loss: z.enum(["policy_gradient", "ppo_clip", "value_mse", "cross_entropy"]),
   batch: listOf(updateSequence, MOST_SEQUENCES, 1),
   optimizer: adamw,
-  max_grad_norm: maybe(z.number().min(0)),
+  /** Absent, gradients are not clipped. */
+  max_grad_norm: maybe(z.number().gt(0)),
   /** ppo_clip: ratio range 1 ± clip. value_mse: value range old_value ± clip. */
   clip: maybe(z.number().gt(0)),
   /** ppo_clip: one ratio per token, or one per sequence. */

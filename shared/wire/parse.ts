@@ -90,11 +90,18 @@ function expectation(issue: Issue): string {
       }[issue.expected as string] ??
         `${/^[aeiou]/.test(issue.expected) ? "an" : "a"} ${issue.expected}`;
     case "invalid_value":
-      return issue.values.map((v) => JSON.stringify(v)).join(" or ");
+      // A schema that says why has its own message.
+      return issue.message.startsWith("Invalid ")
+        ? issue.values.map((v) => JSON.stringify(v)).join(" or ")
+        : issue.message;
     case "too_small":
-      return `at least ${issue.minimum}${unit(issue.origin)}`;
+      return `${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}${
+        unit(issue.origin)
+      }`;
     case "too_big":
-      return `at most ${issue.maximum}${unit(issue.origin)}`;
+      return `${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}${
+        unit(issue.origin)
+      }`;
     default:
       // Schemas with a rule of their own say what they expect.
       return issue.message.replace(/^Invalid input$/, "another kind of value");

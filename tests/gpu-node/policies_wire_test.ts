@@ -10,6 +10,7 @@ import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { Checkpoints } from "../../gpu-node/server/checkpoints.ts";
 import { servePolicies } from "../../gpu-node/server/policies.ts";
+import { uploadId } from "../../gpu-node/server/upload_id.ts";
 import { checkUpdate } from "../../gpu-node/server/update.ts";
 import type { UpdateRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
@@ -60,8 +61,11 @@ Deno.test("an adapter whose base is a path of elsewhere is refused, and the path
     const base = join(root, "..", "elsewhere");
     cpSync(TINY, base, { recursive: true });
     await kernel.load({ policy: "p", source: base, lora: { rank: 2, alpha: 4 } });
-    const id = `upload.${"0".repeat(32)}`;
-    await kernel.save("p", join(root, id));
+    const folder = join(root, "..", "adapter");
+    await kernel.save("p", folder);
+    const id = await uploadId(folder, readdirSync(folder));
+    Deno.mkdirSync(root);
+    Deno.renameSync(folder, join(root, id));
     const { status, body } = await call("POST", "/v1/policies", { policy: "x", source: id });
     assert.equal(status, 400);
     assert.match(body.detail, /which is no model of this server, name one as base$/);
@@ -137,6 +141,8 @@ const clip = { ...base, loss: "ppo_clip" } as const;
 const value = { ...base, loss: "value_mse" } as const;
 const gradient = { ...base, loss: "policy_gradient" } as const;
 const old_logprobs = [-1, -1];
+const unread = (field: string) =>
+  new RegExp(`batch\\[0\\] has ${field}, which the loss \\w+ does not read$`);
 const WRONG: [string, UpdateRequest, RegExp][] = [
   [
     "no old_logprobs",
@@ -179,6 +185,36 @@ const WRONG: [string, UpdateRequest, RegExp][] = [
     "a reference of values",
     { ...value, kl_coef: 0.1, batch: [{ ...s, target: 1 }] },
     /the loss value_mse has no tokens to compare/,
+  ],
+  [
+    "a target of tokens",
+    { ...gradient, batch: [{ ...s, advantage: 1, target: 1 }] },
+    unread("target"),
+  ],
+  [
+    "a weight of actions",
+    { ...gradient, batch: [{ ...s, advantage: 1, weight: 2 }] },
+    unread("weight"),
+  ],
+  [
+    "an old value of tokens",
+    { ...clip, batch: [{ ...s, advantage: 1, old_logprobs, old_value: 1 }] },
+    unread("old_value"),
+  ],
+  [
+    "a place of no value",
+    { ...gradient, batch: [{ ...s, advantage: 1, read_at: 1 }] },
+    unread("read_at"),
+  ],
+  [
+    "an advantage of labels",
+    { ...base, loss: "cross_entropy", batch: [{ ...s, advantage: 1 }] },
+    unread("advantage"),
+  ],
+  [
+    "log-probabilities of values",
+    { ...value, batch: [{ ...s, target: 1, old_logprobs }] },
+    unread("old_logprobs"),
   ],
   [
     "a prompt that is too long",

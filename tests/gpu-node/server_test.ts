@@ -144,6 +144,13 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
   ["an out-of-vocabulary token", "/v1/sample", { ...sample, prompts: [[97]] }, 400, /token 97/],
   ["a prompt without tokens", "/v1/sample", { ...sample, prompts: [[]] }, 400, /no tokens/],
   ["a text without a tokenizer", "/v1/sample", { ...sample, prompts: ["a"] }, 400, /no tokenizer/],
+  [
+    "a norm of 0",
+    "/v1/update",
+    update({ max_grad_norm: 0 }),
+    400,
+    /'max_grad_norm' is 0, expected more than 0/,
+  ],
   ["top_p", "/v1/sample", { ...sample, top_p: 1.5 }, 400, /'top_p' is 1.5, expected at most 1/],
   [
     "top_k",
@@ -373,10 +380,14 @@ Deno.test("PUT /v1/checkpoints takes known files of an upload only", () =>
     assert.equal(existsSync(join(root, "tiny-0-0123456789abcdef")), false);
   }));
 
-Deno.test("a token opens everything but /health, and a wrong one nothing", () =>
+Deno.test("a token opens everything; without it only /health and /openapi.json are open", () =>
   withServer(async ({ app, call }) => {
     assert.equal((await call("GET", "/v1/policies")).status, 200);
     assert.equal((await app.request("/health")).status, 200);
+    assert.equal((await app.request("/openapi.json")).status, 200);
+    for (const path of ["/metrics", "/v1/models", "/v1/ws", "/v1/checkpoints/x"]) {
+      assert.equal((await app.request(path)).status, 401, path);
+    }
     for (const authorization of ["", "Bearer", "Bearer wrong", "Basic secret", "secret"]) {
       const response = await app.request("/v1/policies", { headers: { authorization } });
       assert.equal(response.status, 401, authorization);

@@ -10,6 +10,7 @@ import { Kernel } from "../../gpu-node/kernel.ts";
 import { openScheduler } from "../../gpu-node/scheduler.ts";
 import type { GpuNode, UpdateRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
+import { MESSAGE_LIMIT } from "../../shared/wire/gpu_socket.ts";
 import { listen } from "../../shared/wire/listen.ts";
 import { type Fault, type Line, openLine } from "./broken_line.ts";
 import { type GatedNode, gatedNode } from "./gated_node.ts";
@@ -230,6 +231,26 @@ Deno.test("messages that cannot be read are refused under their id, and the next
     assert.deepEqual(heard.find((r) => r.id === 5).result.policies.length, 1);
     socket.close();
     await closed;
+  }));
+
+Deno.test("a message that is too large is refused, on either side, and the next is answered", () =>
+  withSocket(async ({ url, node }) => {
+    const { socket, heard, closed } = await bare(url);
+    socket.send("x".repeat(MESSAGE_LIMIT + 1));
+    socket.send(JSON.stringify({ id: 1, verb: "list" }));
+    await until(() => heard.length === 2);
+    assert.equal(heard[0].error.status, 413);
+    const text = "Cannot read the message: it has 33554433 bytes, at most 33554432 are taken";
+    assert.equal(heard[0].error.detail, text);
+    assert.equal(heard[1].id, 1);
+    socket.close();
+    await closed;
+    const long = { policy: "x".repeat(MESSAGE_LIMIT), sequences: [] };
+    await assert.rejects(
+      node.score(long.policy, long.sequences),
+      failure("payload_too_large", /^Cannot read the message: it has 335\d+ bytes/),
+    );
+    assert.equal((await node.list()).length, 1);
   }));
 
 Deno.test("a WebSocket request past its deadline is answered with 504, and a closed connection drops its own", () =>

@@ -253,6 +253,10 @@ Deno.test("update refuses what its loss cannot use, naming it", async () => {
     "Cannot update: clip is -1, expected a positive number",
   );
   await refuse(
+    { max_grad_norm: 0 },
+    "Cannot update: max_grad_norm is 0, expected a positive number",
+  );
+  await refuse(
     { tokens_per_run: 0 },
     "Cannot update: tokens_per_run is 0, expected a positive number",
   );
