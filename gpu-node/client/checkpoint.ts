@@ -2,8 +2,7 @@
  * Checkpoint folders between this machine and a GPU server, file by file. An upload is named by
  * the hash of its content, so the same folder travels once; a download appears whole or not at all.
  */
-import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { callJson, type CallOptions, callServer } from "../../shared/wire/call.ts";
@@ -12,6 +11,7 @@ import { parse } from "../../shared/wire/parse.ts";
 import { fromAnswer } from "../../shared/wire/problem.ts";
 import { fileError } from "../model/files.ts";
 import { type CheckpointInfo, UPLOADED_FILE } from "../server/checkpoints.ts";
+import { uploadId } from "../server/upload_id.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../training_state.ts";
 
 /**
@@ -28,12 +28,7 @@ export async function uploadCheckpoint(
   options: CallOptions,
 ): Promise<string> {
   const names = filesOf(folder);
-  const hash = createHash("sha256");
-  for (const name of names) {
-    hash.update(`${name}\0`);
-    for await (const chunk of createReadStream(join(folder, name))) hash.update(chunk);
-  }
-  const id = `upload.${hash.digest("hex").slice(0, 32)}`;
+  const id = await uploadId(folder, names);
   const present = await namesThere(base, id, options);
   for (const name of names) {
     if (present.has(name)) continue;

@@ -16,6 +16,10 @@ const tags = ["checkpoints"];
 
 export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuServer): void {
   const { registerPath } = bound(app);
+  const requireUnused = (id: string, deed: string) => {
+    if (!policies.sources().has(id)) return;
+    throw new CollmError("conflict", `Cannot ${deed} checkpoint '${id}': a policy comes from it`);
+  };
   registerPath({
     method: "post",
     path: "/v1/checkpoints",
@@ -60,9 +64,7 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
   });
   app.delete("/v1/checkpoints/:id", (c) => {
     const id = c.req.param("id");
-    if (policies.sources().has(id)) {
-      throw new CollmError("conflict", `Cannot delete checkpoint '${id}': a policy comes from it`);
-    }
+    requireUnused(id, "delete");
     checkpoints.remove(id);
     return c.body(null, 204);
   });
@@ -85,14 +87,17 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
     method: "put",
     path: "/v1/checkpoints/{id}/files/{name}",
     operationId: "uploadCheckpointFile",
-    summary: "Bring one file of a checkpoint; its id is `upload.` and a hash of all files",
+    summary: "Bring one file of a checkpoint; its id is `upload.` and 32 hex digits of SHA-256 " +
+      "over each file in name order: name, NUL, bytes",
     tags,
     request: { params: file, body: { required: true, content: bytes } },
     responses: { 204: { description: "Done" } },
   });
   // Streams to disk, under a limit of its own.
   app.put("/v1/checkpoints/:id/files/:name{.+}", async (c) => {
-    await checkpoints.upload(c.req.param("id"), c.req.param("name"), c.req.raw.body);
+    const { id, name } = c.req.param();
+    requireUnused(id, "change");
+    await checkpoints.upload(id, name, c.req.raw.body);
     return c.body(null, 204);
   });
 }

@@ -4,12 +4,13 @@
  * machine. Ids and file names are looked up or matched against known forms, never joined as paths.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { CHECKPOINT_ID, UPLOAD_ID, UPLOAD_LIMIT } from "../../shared/wire/gpu.ts";
 import { fileError } from "../model/files.ts";
 import { isVersion } from "../policy.ts";
 import type { GpuNode, SaveOptions, WaitOptions } from "../verbs.ts";
+import { uploadId } from "./upload_id.ts";
 
 export interface CheckpointFile {
   /** Path inside the checkpoint, with forward slashes. */
@@ -26,8 +27,11 @@ export interface CheckpointInfo {
 export const UPLOADED_FILE =
   /^(adapter_config|config|generation_config|tokenizer|tokenizer_config|special_tokens_map|training_state)\.json$|^chat_template\.jinja$|^(adapter_model|model|value_head|optimizer)[\w.-]{0,60}\.safetensors$|^model\.safetensors\.index\.json$|^onnx\/[\w-]{1,60}\.onnx(_data(_\d{1,3})?)?$/;
 
+/** Uploads that are kept at a time: a client that never deletes must not fill the disk. */
+export const UPLOADS_KEPT = { count: 256, bytes: 256 * 2 ** 30 };
+
 export class Checkpoints {
-  constructor(readonly root: string) {}
+  constructor(readonly root: string, readonly kept = UPLOADS_KEPT) {}
 
   /** Folder of the checkpoint `id`, or null. */
   folder(id: string): string | null {
@@ -39,6 +43,22 @@ export class Checkpoints {
   folders(): string[] {
     if (!existsSync(this.root)) return [];
     return readdirSync(this.root).flatMap((id) => this.folder(id) ?? []);
+  }
+
+  /** The id of the checkpoint in a folder of this root; undefined for any other folder. */
+  idOf(folder: string): string | undefined {
+    return resolve(dirname(folder)) === resolve(this.root) ? basename(folder) : undefined;
+  }
+
+  /** Throws where an upload's files are not those that its id is the hash of. */
+  async verify(id: string): Promise<void> {
+    if (!UPLOAD_ID.test(id)) return;
+    const found = await uploadId(this.#find(id), this.describe(id).files.map(({ name }) => name));
+    if (found === id) return;
+    throw new CollmError(
+      "invalid_request",
+      `Cannot use checkpoint '${id}': its files have the id '${found}'`,
+    );
   }
 
   /** Its files; throws not_found. */
@@ -97,12 +117,13 @@ export class Checkpoints {
     if (!UPLOAD_ID.test(id) || !UPLOADED_FILE.test(name)) {
       throw new CollmError("invalid_request", `Cannot upload '${name}' as part of '${id}'`);
     }
+    const room = Math.min(UPLOAD_LIMIT, this.#room(id));
     const path = join(this.root, id, name);
     const partial = join(dirname(path), `.${crypto.randomUUID()}.tmp`);
     try {
       mkdirSync(dirname(path), { recursive: true });
       const file = await Deno.open(partial, { write: true, createNew: true });
-      await (body ?? new Blob([]).stream()).pipeThrough(limited(UPLOAD_LIMIT, name))
+      await (body ?? new Blob([]).stream()).pipeThrough(limited(room, name))
         .pipeTo(file.writable);
       renameSync(partial, path);
     } catch (cause) {
@@ -114,6 +135,21 @@ export class Checkpoints {
 
   remove(id: string): void {
     rmSync(this.#find(id), { recursive: true });
+  }
+
+  /** Bytes that uploads may still bring; throws when another one is one too many. */
+  #room(id: string): number {
+    const uploads = this.folders().map((folder) => basename(folder))
+      .filter((known) => UPLOAD_ID.test(known));
+    const { count, bytes } = this.kept;
+    if (!uploads.includes(id) && uploads.length >= count) {
+      throw new CollmError(
+        "conflict",
+        `Cannot upload '${id}': ${uploads.length} uploads are kept, delete one that is not needed`,
+      );
+    }
+    const files = uploads.flatMap((known) => this.describe(known).files);
+    return bytes - files.reduce((sum, file) => sum + file.bytes, 0);
   }
 
   #find(id: string): string {
@@ -130,7 +166,9 @@ function limited(most: number, name: string): TransformStream<Uint8Array, Uint8A
       bytes += chunk.byteLength;
       if (bytes <= most) controller.enqueue(chunk);
       else {
-        const what = `Cannot upload '${name}': it exceeds ${most} bytes`;
+        const what = `Cannot upload '${name}': it exceeds the ${
+          Math.max(0, most)
+        } bytes that are left`;
         controller.error(new CollmError("payload_too_large", what));
       }
     },

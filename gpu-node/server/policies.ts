@@ -32,6 +32,8 @@ export interface ServedPolicies {
    * a policy of this name is replaced.
    */
   load(request: LoadRequest, options?: WaitOptions): Promise<PolicyInfo>;
+  /** Throws the error with names where it tells folders: where they lie is not a client's matter. */
+  refuseByName(cause: unknown): never;
   list(): Promise<PolicyInfo[]>;
   update(request: UpdateRequest, options?: WaitOptions): Promise<UpdateResult>;
   unload(policy: string, options?: WaitOptions): Promise<void>;
@@ -88,8 +90,13 @@ export function servePolicies(
   /** Folder that a name stands for. */
   async function folderOf(request: LoadRequest): Promise<string> {
     const { policy, source } = request;
-    const folder = models.get(source) ?? checkpoints.folder(source);
-    if (folder !== null) return folder;
+    const model = models.get(source);
+    if (model !== undefined) return model;
+    const folder = checkpoints.folder(source);
+    if (folder !== null) {
+      await checkpoints.verify(source);
+      return folder;
+    }
     const fail = (why: string) => {
       throw new CollmError("not_found", `Cannot load policy '${policy}': ${why}`);
     };
@@ -136,8 +143,20 @@ export function servePolicies(
     entries.get(policy)?.chat?.close();
     const chat = readable === undefined ? null : openChat(policy, readable);
     const version = info.policy_version;
-    entries.set(policy, { source, base: request.base, tokenizer, chat, version });
+    entries.set(policy, {
+      source,
+      base: request.base ?? (base && checkpoints.idOf(base)),
+      tokenizer,
+      chat,
+      version,
+    });
     return named(info);
+  }
+
+  function refuseByName(cause: unknown): never {
+    if (!(cause instanceof CollmError)) throw cause;
+    const { code, message } = cause;
+    throw new CollmError(code, withNames(message, models, checkpoints.root), { cause });
   }
 
   async function update(request: UpdateRequest, options: WaitOptions): Promise<UpdateResult> {
@@ -157,6 +176,7 @@ export function servePolicies(
   return {
     node,
     load: (request, options = {}) => within(load(request, options), options.signal),
+    refuseByName,
     list: async () => (await node.list()).map(named),
     update: (request, options = {}) => within(update(request, options), options.signal),
     unload: (policy, options = {}) => within(unload(policy, options), options.signal),
@@ -175,6 +195,17 @@ export function servePolicies(
     sources: () =>
       new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),
   };
+}
+
+/** A sentence with the names of models and checkpoints in the place of their folders. */
+function withNames(text: string, models: ReadonlyMap<string, string>, root: string): string {
+  let said = text.replaceAll(`${resolve(root)}/`, "").replaceAll(`'${root}/`, "'");
+  for (const [name, folder] of models) {
+    said = said.replaceAll(resolve(folder), name);
+    // A relative path may be any word: only where it is quoted as one.
+    for (const end of ["'", "/"]) said = said.replaceAll(`'${folder}${end}`, `'${name}${end}`);
+  }
+  return said;
 }
 
 /** What the adapter in a folder extends; null where it holds none. */

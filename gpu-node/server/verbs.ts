@@ -41,7 +41,8 @@ export const VERBS = {
     summary: "Load a policy from a model, a checkpoint or a hub; one of its name is replaced",
     request: loadRequest,
     answer: policyInfo,
-    run: (policies, request, options) => policies.load(request, options),
+    run: (policies, request, options) =>
+      policies.load(request, options).catch(policies.refuseByName),
   }),
   sample: verb({
     path: "/v1/sample",

@@ -3,15 +3,16 @@
  * and a refused one leaves the server as it was.
  */
 import assert from "node:assert/strict";
-import { cpSync, readdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { readSafetensors, writeSafetensors } from "../../gpu-node/model/safetensors.ts";
 import { Checkpoints } from "../../gpu-node/server/checkpoints.ts";
+import { uploadId } from "../../gpu-node/server/upload_id.ts";
 import type { UpdateRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
-import { sequences, TINY } from "./served.ts";
+import { sequences, TINY, withServer } from "./served.ts";
 
 const HASH = "0123456789abcdef01234567";
 const update = (policy: string, learning_rate = 1e-3): UpdateRequest => ({
@@ -186,3 +187,87 @@ Deno.test("update refuses new weights that are not finite, and the policy stays 
       }
     }
   }));
+
+const FILES = ["config.json", "model.safetensors"];
+
+Deno.test("an upload loads under the hash of its files only, and stays as it is while in use", () =>
+  withServer(async ({ app, call }) => {
+    const id = await uploadId(TINY, FILES);
+    const put = async (id: string, name: string, from = name) => {
+      const body = readFileSync(join(TINY, from));
+      return (await app.request(`/v1/checkpoints/${id}/files/${name}`, { method: "PUT", body }))
+        .status;
+    };
+    const spoof = `upload.${"a".repeat(32)}`;
+    for (const name of FILES) {
+      assert.deepEqual([await put(id, name), await put(spoof, name)], [204, 204]);
+    }
+    const load = (source: string) => call("POST", "/v1/policies", { policy: "p", source });
+    const refused = await load(spoof);
+    assert.equal(refused.status, 400);
+    const detail = `Cannot use checkpoint '${spoof}': its files have the id '${id}'`;
+    assert.equal(refused.body.detail, detail);
+    assert.equal((await load(id)).status, 201);
+    assert.equal(await put(id, "model.safetensors", "config.json"), 409);
+    assert.equal(await put(id, "generation_config.json", "config.json"), 409);
+    assert.equal((await call("DELETE", "/v1/policies/p")).status, 204);
+    assert.equal(await put(id, "model.safetensors"), 204);
+  }));
+
+Deno.test("a checkpoint that an adapter found as its base is not deleted while it is in use", () =>
+  withServer(async ({ call }) => {
+    const { body: whole } = await call("POST", "/v1/checkpoints", { policy: "tiny" });
+    const lora = { rank: 2, alpha: 4 };
+    await call("POST", "/v1/policies", { policy: "a", source: whole.id, lora });
+    const { body: adapter } = await call("POST", "/v1/checkpoints", { policy: "a" });
+    await call("DELETE", "/v1/policies/a");
+    const again = await call("POST", "/v1/policies", { policy: "b", source: adapter.id });
+    assert.equal(again.status, 201);
+    const removing = () => call("DELETE", `/v1/checkpoints/${whole.id}`);
+    assert.equal((await removing()).status, 409);
+    await call("DELETE", "/v1/policies/b");
+    assert.equal((await removing()).status, 204);
+  }));
+
+Deno.test("POST /v1/policies refuses a broken source by its name, without the server's path", () =>
+  withServer(async ({ call, root }) => {
+    const id = `tiny-0-${HASH}`;
+    mkdirSync(join(root, id), { recursive: true });
+    const broken = { "config.json": "x", "model.safetensors": "x", "tokenizer.json": "x" };
+    for (const [name, text] of Object.entries(broken)) {
+      writeFileSync(join(root, id, name), text);
+      const { status, body } = await call("POST", "/v1/policies", { policy: "p", source: id });
+      assert.equal(status, 400);
+      assert.ok(
+        body.detail.includes(`'${id}/${name}'`) && !body.detail.includes(root),
+        body.detail,
+      );
+      if (name === "config.json") cpSync(join(TINY, name), join(root, id, name));
+    }
+    const wrong = { policy: "p", source: "tiny", base: "tiny" };
+    const { body } = await call("POST", "/v1/policies", wrong);
+    assert.equal(body.detail, "Cannot load policy 'p': base is 'tiny' but 'tiny' is no adapter");
+  }));
+
+Deno.test("Checkpoints.upload keeps a bounded number of uploads and of their bytes", async () => {
+  const root = await Deno.makeTempDir();
+  const checkpoints = new Checkpoints(root, { count: 2, bytes: 100 });
+  const put = (digit: string, bytes: number, name = "config.json") =>
+    checkpoints.upload(
+      `upload.${digit.repeat(32)}`,
+      name,
+      new Blob([new Uint8Array(bytes)]).stream(),
+    );
+  mkdirSync(join(root, `tiny-0-${HASH}`));
+  await put("0", 40);
+  await put("1", 40);
+  await assert.rejects(put("2", 1), { code: "conflict", message: /: 2 uploads are kept, delete/ });
+  await assert.rejects(put("1", 21, "tokenizer.json"), {
+    code: "payload_too_large",
+    message: "Cannot upload 'tokenizer.json': it exceeds the 20 bytes that are left",
+  });
+  await put("1", 20, "tokenizer.json");
+  checkpoints.remove(`upload.${"0".repeat(32)}`);
+  await put("2", 1);
+  await Deno.remove(root, { recursive: true });
+});
