@@ -141,6 +141,8 @@ const clip = { ...base, loss: "ppo_clip" } as const;
 const value = { ...base, loss: "value_mse" } as const;
 const gradient = { ...base, loss: "policy_gradient" } as const;
 const old_logprobs = [-1, -1];
+const unread = (field: string) =>
+  new RegExp(`batch\\[0\\] has ${field}, which the loss \\w+ does not read$`);
 const WRONG: [string, UpdateRequest, RegExp][] = [
   [
     "no old_logprobs",
@@ -183,6 +185,36 @@ const WRONG: [string, UpdateRequest, RegExp][] = [
     "a reference of values",
     { ...value, kl_coef: 0.1, batch: [{ ...s, target: 1 }] },
     /the loss value_mse has no tokens to compare/,
+  ],
+  [
+    "a target of tokens",
+    { ...gradient, batch: [{ ...s, advantage: 1, target: 1 }] },
+    unread("target"),
+  ],
+  [
+    "a weight of actions",
+    { ...gradient, batch: [{ ...s, advantage: 1, weight: 2 }] },
+    unread("weight"),
+  ],
+  [
+    "an old value of tokens",
+    { ...clip, batch: [{ ...s, advantage: 1, old_logprobs, old_value: 1 }] },
+    unread("old_value"),
+  ],
+  [
+    "a place of no value",
+    { ...gradient, batch: [{ ...s, advantage: 1, read_at: 1 }] },
+    unread("read_at"),
+  ],
+  [
+    "an advantage of labels",
+    { ...base, loss: "cross_entropy", batch: [{ ...s, advantage: 1 }] },
+    unread("advantage"),
+  ],
+  [
+    "log-probabilities of values",
+    { ...value, batch: [{ ...s, target: 1, old_logprobs }] },
+    unread("old_logprobs"),
   ],
   [
     "a prompt that is too long",
