@@ -62,6 +62,10 @@ function computed(config: ModelConfig): ScaleNumbers {
   };
 }
 
+/** How this file runs itself: `--child SHAPE FOLDER VERB`. */
+const RUN = ["run", "-A", "--no-check"];
+const CHILD = "--child";
+
 /** Peak resident set since the process began, in GB. */
 const peakGb = (): number =>
   Number(/VmHWM:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/status"))![1]) * 1024 / 1e9;
@@ -104,7 +108,7 @@ async function measure(config: ModelConfig, folder: string, verb: string) {
 
 async function child(shape: string, folder: string, verb: string) {
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", new URL(import.meta.url).pathname, shape, folder, verb],
+    args: [...RUN, new URL(import.meta.url).pathname, CHILD, shape, folder, verb],
     stderr: "inherit",
   }).output();
   const line = new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "";
@@ -139,9 +143,9 @@ export async function benchScale(shape: string): Promise<ScaleNumbers> {
 }
 
 if (import.meta.main) {
-  const [shape, folder, verb] = Deno.args;
-  if (folder && verb) {
-    await measure(SCALE_SHAPES[shape!]!, folder, verb);
+  const [mode, shape, folder, verb] = Deno.args;
+  if (mode === CHILD) {
+    await measure(SCALE_SHAPES[shape!]!, folder!, verb!);
     Deno.exit(0);
   }
   const names = Deno.args.length ? Deno.args : Object.keys(SCALE_SHAPES);
@@ -149,6 +153,11 @@ if (import.meta.main) {
     `LoRA rank ${LORA.rank} on ${LORA_TARGETS.length} matrices, length ${LENGTH}; ` +
       `sampling ${SAMPLE.rows} x ${SAMPLE.tokens} tokens after prompts of ${SAMPLE.prompt}`,
   );
+  const unknown = names.find((name) => !Object.hasOwn(SCALE_SHAPES, name));
+  if (unknown !== undefined) {
+    console.error(`Cannot measure '${unknown}': known shapes are ${Object.keys(SCALE_SHAPES)}`);
+    Deno.exit(2);
+  }
   for (const name of names) console.log(name, JSON.stringify(await benchScale(name)));
   Deno.exit(0);
 }

@@ -14,7 +14,6 @@ import { withFolders } from "./hub.ts";
 import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
 import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
-import { promptBucket } from "./program/batch.ts";
 import { ProgramLibrary } from "./program/library.ts";
 import { readLogprobs, readValues } from "./run_forward.ts";
 import { runUpdate } from "./run_update.ts";
@@ -247,7 +246,7 @@ function checkSample(policy: Policy, request: SampleRequest): void {
   const limits = limitsOf(policy);
   checkPrompts(limits, request);
   const longest = Math.max(0, ...request.prompts.map((prompt) => prompt.length));
-  checkLength(limits, "sample", promptBucket(longest) + request.max_tokens);
+  checkLength(limits, "sample", longest + request.max_tokens);
 }
 
 const isFrozen = (policy: Policy | FrozenPolicy): policy is FrozenPolicy => "model" in policy;

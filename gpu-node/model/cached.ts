@@ -6,7 +6,7 @@
  * Leaves out gradients: nothing here is differentiated.
  */
 import type { Graph } from "../graph/graph.ts";
-import { add, mul, silu } from "../graph/ops/elementwise.ts";
+import { add, mul, silu, where } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
 import { rmsNorm, rotary, type RotaryTables } from "../graph/ops/nn.ts";
 import { concat, gatherRows, reshape, reshapeTo, shapeOf, transpose } from "../graph/ops/shape.ts";
@@ -22,7 +22,7 @@ interface Matrices {
   parts: { weight: Tensor; bias?: Tensor; loraB?: Tensor }[];
   /** Rows of all adapters of the parts that have one: [ranks·parts, in]. */
   loraA?: Tensor;
-  /** [rows, ranks·parts]: alpha/rank where the row's adapter stands, 0 elsewhere. */
+  /** bool [rows, ranks·parts]: where the row's adapter stands. */
   mask?: Tensor;
 }
 
@@ -47,8 +47,9 @@ export interface CachedWeights {
 
 /**
  * Adapters of all policies in a batch, side by side: inputs `<matrix>.A` [ranks, in] and
- * `<matrix>.B` [out, ranks] for every targeted matrix; `mask` float32 [rows, ranks] has alpha/rank
- * in the columns of the row's own adapter.
+ * `<matrix>.B` [out, ranks] for every targeted matrix; A scaled by alpha/rank; `mask` bool
+ * [rows, ranks] is true in the columns of the row's own adapter. The others' are left out and not
+ * multiplied by 0, which would let what is not finite in one adapter into every row.
  */
 export interface Adapters {
   targets: readonly LoraTarget[];
@@ -119,7 +120,7 @@ export function cachedWeights(
 /** x [rows, in] → [rows, out] for every part, the row's own adapter included. */
 function apply(g: Graph, { parts, loraA, mask }: Matrices, x: Tensor): Tensor[] {
   const rows = x.shape[0]!;
-  const inner = loraA ? mul(g, linear(g, x, loraA), mask!) : null;
+  const inner = loraA ? where(g, mask!, linear(g, x, loraA), g.scalar(0)) : null;
   const adapted = parts.filter((part) => part.loraB).length;
   const inners = adapted < 2 ? [inner] : g.emit(
     "Split",

@@ -63,7 +63,7 @@ export function decodeGraph(
   const stop = g.input("stop", "int32", ["batch", "stops"]);
   const uniforms = g.input("uniforms", "float32", ["steps", "batch", 1]);
   const pads = g.input("pads", "int32", row);
-  const mask = () => g.input("mask", "float32", ["batch", "ranks"]);
+  const mask = () => g.input("mask", "bool", ["batch", "ranks"]);
   const adapters = targets.length ? { targets, mask: mask() } : undefined;
   const tables = rotaryTables(g, config, positions);
   const past = behind

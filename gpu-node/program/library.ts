@@ -20,12 +20,6 @@ import {
 } from "./update.ts";
 import { weightsAsInputs, type WeightSource } from "./weights.ts";
 
-/**
- * Numbers of weights below which decoding takes one thread: its products are so small that a second
- * gains nothing, and waits at every one of them when the cores have other work as well.
- */
-const ONE_THREAD = 2_000_000;
-
 /** Number of weights. */
 export const parametersOf = ({ shapes }: ModelSpec): number =>
   [...shapes.values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
@@ -95,7 +89,6 @@ export class ProgramLibrary {
   compileDecode(spec: ModelSpec, form: DecodeForm, source: WeightSource): Promise<Program> {
     return this.device.compile(decodeGraph(spec, source, positionsOf(spec.config), form), {
       spins: true,
-      ...parametersOf(spec) < ONE_THREAD && { threads: 1 },
       keep: (output) => output.includes("_after"),
     });
   }

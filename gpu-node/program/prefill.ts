@@ -3,7 +3,7 @@
  * and the keys and values of all. Each prompt runs once, however many completions it gets
  * (program/cache.ts copies rows); program/decode.ts goes on from here.
  * Inputs: tokens int32 [batch, prompt]; pads int32 [batch, 1] = left padding of each row;
- * mask float32 [batch, ranks] with adapters (model/cached.ts).
+ * mask bool [batch, ranks] with adapters (model/cached.ts).
  */
 import { Graph } from "../graph/graph.ts";
 import { cast, compare, sub, where } from "../graph/ops/elementwise.ts";
@@ -41,7 +41,7 @@ export function prefillGraph(
 
 /** One row of the adapters' mask per token. */
 function maskOfRows(g: Graph, tokens: Tensor): Adapters["mask"] {
-  const mask = g.input("mask", "float32", ["batch", "ranks"]);
+  const mask = g.input("mask", "bool", ["batch", "ranks"]);
   const column = g.emit1("Unsqueeze", [mask, g.indices([1])], ["batch", 1, "ranks"]);
   const ranks = g.emit1("Slice", [shapeOf(g, mask), g.indices([1]), g.indices([2])], [1]);
   const size = concat(g, [shapeOf(g, tokens), ranks], 0);

@@ -16,7 +16,7 @@ export interface SideBySide {
   targets: LoraTarget[];
   feeds: Record<string, OnnxTensor>;
   /** Row of the mask for a policy: [ranks]. */
-  mask(policy: Policy): Float32Array;
+  mask(policy: Policy): Uint8Array;
   ranks: number;
 }
 
@@ -50,8 +50,9 @@ export async function sideBySide(device: Device, policies: readonly Policy[]): P
       };
       const [own, back] = [await read("lora_A"), await read("lora_B")];
       if (!own || !back) continue;
-      const [start, rank] = [starts.get(policy)!, policy.spec.lora!.rank];
-      a.set(own, start * width);
+      const [start, { rank, alpha }] = [starts.get(policy)!, policy.spec.lora!];
+      // Into A, whose products are left out of other rows: B must stay finite.
+      a.set(own.map((x) => x * (alpha / rank)), start * width);
       for (let row = 0; row < out; row++) {
         b.set(back.subarray(row * rank, (row + 1) * rank), row * ranks + start);
       }
@@ -64,9 +65,8 @@ export async function sideBySide(device: Device, policies: readonly Policy[]): P
     feeds,
     ranks,
     mask(policy) {
-      const { rank, alpha } = policy.spec.lora!;
       const start = starts.get(policy)!;
-      return new Float32Array(ranks).fill(alpha / rank, start, start + rank);
+      return new Uint8Array(ranks).fill(1, start, start + policy.spec.lora!.rank);
     },
   };
 }
@@ -96,7 +96,7 @@ export class AdapterCache {
 
 /** The mask of a batch: [rows, ranks]. */
 export function maskOf({ ranks, mask }: SideBySide, policies: readonly Policy[]): HostTensor {
-  const data = new Float32Array(policies.length * ranks);
+  const data = new Uint8Array(policies.length * ranks);
   policies.forEach((policy, row) => data.set(mask(policy), row * ranks));
   return { data, dims: [policies.length, ranks] };
 }

@@ -24,7 +24,7 @@ export interface Row {
   uniform: () => number;
   tokens: number[];
   logprobs: number[];
-  finish: Completion["finish_reason"] | "cancelled" | null;
+  finish: Completion["finish_reason"] | "cancelled" | "broken" | null;
 }
 
 /** Prompts from this padded length, and groups of these sizes, are shared. */
@@ -73,6 +73,10 @@ export const promptKey = ({ request, policy, prompt, group }: Row): string =>
 /** Takes the row's next token; what comes after its end is ignored. */
 export function extend(row: Row, token: number, logprob: number): void {
   if (row.finish) return;
+  if (!Number.isFinite(logprob)) {
+    row.finish = "broken";
+    return;
+  }
   row.tokens.push(token);
   row.logprobs.push(logprob);
   if (row.settings.stop_tokens.includes(token)) row.finish = "stop";

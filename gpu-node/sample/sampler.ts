@@ -88,6 +88,12 @@ function resultOf(
   if (rows.some(({ finish }) => finish === "cancelled")) {
     return new CollmError("unavailable", `Cannot sample policy '${policy.name}': cancelled`);
   }
+  if (rows.some(({ finish }) => finish === "broken")) {
+    return new CollmError(
+      "invalid_request",
+      `Cannot sample policy '${policy.name}': its weights give values that are not finite`,
+    );
+  }
   const completions = rows.map(({ tokens, logprobs, finish }) => ({
     tokens,
     logprobs,

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
+import { readSafetensors, writeSafetensors } from "../../gpu-node/model/safetensors.ts";
 import type { LoraOptions, SampleRequest, SampleResult } from "../../gpu-node/verbs.ts";
+import { CollmError } from "../../shared/errors.ts";
 import { close, FAMILIES, golden } from "./golden.ts";
 
 /** Different ranks, scales and matrices. */
@@ -70,4 +72,28 @@ Deno.test("sample with an adapter follows its updates", async () => {
   assert.notDeepEqual(after.completions, fresh.completions);
   assert.notEqual(after.policy_version, fresh.policy_version);
   assert.deepEqual((await node.sample({ ...request, policy: "b" })).completions, fresh.completions);
+});
+
+Deno.test("sampleTogether lets no adapter into another's rows, however large its numbers", async () => {
+  const temp = await Deno.makeTempDir();
+  const { folder } = golden("llama-tiny");
+  const node = new Kernel(await cpuDevice());
+  await node.load({ policy: "huge", source: folder, lora: { rank: 2, alpha: 4, seed: 1 } });
+  await node.save("huge", join(temp, "huge"));
+  const path = join(temp, "huge", "adapter_model.safetensors");
+  const { tensors } = readSafetensors(path);
+  for (const { data } of tensors.values()) data.fill(3e38);
+  writeSafetensors(path, tensors);
+  await node.load({ policy: "huge", source: join(temp, "huge") });
+  await node.load({ policy: "own", source: folder, lora: { rank: 3, alpha: 3, seed: 2 } });
+  const alone = await node.sample(requestOf("own", 1));
+  const [broken, own] = await node.sampleTogether([requestOf("huge", 0), requestOf("own", 1)]);
+  assert.deepEqual(own, alone);
+  assert.ok(broken instanceof CollmError);
+  assert.equal(
+    broken.message,
+    "Cannot sample policy 'huge': its weights give values that are not finite",
+  );
+  assert.deepEqual(await node.sample(requestOf("own", 1)), alone);
+  await Deno.remove(temp, { recursive: true });
 });

@@ -198,7 +198,10 @@ Deno.test("sampleTogether fails bad requests by themselves, across policies", as
     [{ top_p: 0 }, "Cannot sample policy 'tiny': top_p is 0, expected a number in (0, 1]"],
     [{ top_k: -1 }, "Cannot sample policy 'tiny': top_k is -1, expected a whole number"],
     [{ max_tokens: 1.5 }, "Cannot sample policy 'tiny': max_tokens is 1.5"],
-    [{ max_tokens: 250 }, "Cannot sample policy 'tiny': 266 tokens exceed its 256 positions"],
+    [
+      { prompts: [[5, 6, 7]], max_tokens: 254 },
+      "Cannot sample policy 'tiny': 257 tokens exceed its 256 positions",
+    ],
     [{ prompts: [[97]] }, "Cannot sample policy 'tiny': token 97 is outside its vocabulary of 97"],
   ];
   const good = [request(), request({ policy: "other" })];
@@ -214,6 +217,21 @@ Deno.test("sampleTogether fails bad requests by themselves, across policies", as
   });
   assert.deepEqual(results[0], await node.sample(good[0]!));
   assert.deepEqual(results.at(-1), await node.sample(good[1]!));
+});
+
+Deno.test("sample takes whatever fits the model's positions", async () => {
+  const node = await loaded(golden("llama-tiny").folder);
+  for (const length of [3, 241, 250, 255]) {
+    const prompt = Array.from({ length }, (_, i) => (7 * i + 3) % 97);
+    const max_tokens = 256 - length;
+    const { completions: [drawn] } = await node.sample(request({ prompts: [prompt], max_tokens }));
+    assert.equal(drawn!.tokens.length, max_tokens);
+    const sequence = { tokens: [...prompt, ...drawn!.tokens], prompt_length: length };
+    const { logprobs } = await node.score("tiny", [sequence]);
+    drawn!.logprobs.forEach((x, i) =>
+      assert.ok(Math.abs(x - logprobs[0]![i]!) < 1e-4, `${length}: ${x} and ${logprobs[0]![i]}`)
+    );
+  }
 });
 
 Deno.test("sample with packed weights follows every update", async () => {
