@@ -9,6 +9,7 @@ import { Kernel } from "../gpu-node/kernel.ts";
 import { cpuDevice } from "../gpu-node/device.ts";
 import type { ModelConfig } from "../gpu-node/model/config.ts";
 import { writeFreshCheckpoint } from "../gpu-node/model/initialize.ts";
+import { adapterShapes } from "../gpu-node/model/lora.ts";
 import { modelTensorShapes } from "../gpu-node/model/parameters.ts";
 import { LORA_TARGETS } from "../gpu-node/verbs.ts";
 import { llama, qwen3, time } from "./shapes.ts";
@@ -34,10 +35,18 @@ export interface ScaleNumbers {
   sample_gb: number;
   update_tokens_per_s: number | null;
   sample_tokens_per_s: number | null;
+  /** Resident megabytes of a further agent with an adapter, and the adapter's own. */
+  agent_mb: number | null;
+  adapter_mb: number;
 }
 
 const parametersOf = (config: ModelConfig): number =>
   [...modelTensorShapes(config).values()].reduce((n, s) => n + s.reduce((a, b) => a * b, 1), 0);
+
+function adapterMb(config: ModelConfig): number {
+  const form = adapterShapes(modelTensorShapes(config), { ...LORA, target_modules: LORA_TARGETS });
+  return 4 * [...form.values()].reduce((n, s) => n + s.reduce((a, b) => a * b, 1), 0) / 1e6;
+}
 
 /**
  * Lower bound of memory in GB where nothing was measured: float32 weights; for an update also, per
@@ -59,6 +68,8 @@ function computed(config: ModelConfig): ScaleNumbers {
     sample_gb: gb(parameters + cache),
     update_tokens_per_s: null,
     sample_tokens_per_s: null,
+    agent_mb: null,
+    adapter_mb: adapterMb(config),
   };
 }
 
@@ -76,6 +87,14 @@ async function measure(config: ModelConfig, folder: string, verb: string) {
   await kernel.load({ policy: "p", source: folder, lora: LORA });
   const tokens = Array.from({ length: LENGTH }, (_, i) => (i * 7919 + 3) % config.vocabSize);
   let rate: number | null = null;
+  if (verb === "agents") {
+    // Megabytes that each of seven further agents on the same base takes.
+    const before = Deno.memoryUsage().rss;
+    for (let seed = 1; seed < 8; seed++) {
+      await kernel.load({ policy: `p${seed}`, source: folder, lora: { ...LORA, seed } });
+    }
+    rate = (Deno.memoryUsage().rss - before) / 7 / 1e6;
+  }
   if (verb === "update") {
     const update = (seq: number) =>
       kernel.update({
@@ -127,7 +146,8 @@ export async function benchScale(shape: string): Promise<ScaleNumbers> {
       await child(shape, folder, "update"),
       await child(shape, folder, "sample"),
     ];
-    if (!load || !update || !sample) return computed(config);
+    const agents = await child(shape, folder, "agents");
+    if (!load || !update || !sample || !agents) return computed(config);
     return {
       parameters: parametersOf(config),
       measured: true,
@@ -136,6 +156,8 @@ export async function benchScale(shape: string): Promise<ScaleNumbers> {
       sample_gb: sample.gb,
       update_tokens_per_s: update.rate,
       sample_tokens_per_s: sample.rate,
+      agent_mb: agents.rate,
+      adapter_mb: adapterMb(config),
     };
   } finally {
     await Deno.remove(parent, { recursive: true });

@@ -8,7 +8,7 @@ import { z } from "../../../deps.ts";
 import { CollmError } from "../../errors.ts";
 import { actionTexts, forAll, perAgent } from "../actions.ts";
 import { BUILTIN } from "../data/data_set.ts";
-import type { Environment, Observation, PerAgent } from "../environment.ts";
+import type { Environment, Observation, PerAgent, ResetResult } from "../environment.ts";
 import { readFields } from "../options.ts";
 import { allowedExpert, type Expert, expertEdits } from "./expert.ts";
 import { FEEDBACK_MODES, followUp, type Round } from "./feedback.ts";
@@ -75,12 +75,17 @@ export async function closeCodingSandbox(): Promise<void> {
   await open?.close();
 }
 
+/** Prompts are made at once; only programs take their time. */
+export interface CodingEnvironment extends Environment<CodingTask, CodingState> {
+  reset(task: CodingTask, seed: number): ResetResult<CodingState>;
+}
+
 /** Environment of one coding data set; see `CodingOptions` for the options and their defaults. */
 export function createCoding(
   id: CodingId,
   input: Record<string, unknown> = {},
   tools: CodingTools = {},
-): Environment<CodingTask, CodingState> {
+): CodingEnvironment {
   const options = readOptions(id, input);
   const agents = Array.from({ length: options.agents }, (_, i) => `agent_${i + 1}`);
   const reference = options.compat === "reference";

@@ -73,23 +73,23 @@ Deno.test("reset of arxiv tells each agent its part and the other agent's", () =
   assert.match(second, /agent writes about background[^]*Write about methodology and implications/);
 });
 
-Deno.test("reset of one agent asks for two paragraphs around the delimiter", () => {
+Deno.test("reset of one agent asks for two paragraphs around the delimiter", async () => {
   for (const id of ["tldr", "arxiv"]) {
     const environment = createEnvironment(id, { agents: 1 });
     const { task } = environment.task(`${id}_train_000003`);
-    const { text } = environment.reset(task, 0).observations["agent_1"]!;
+    const { text } = (await environment.reset(task, 0)).observations["agent_1"]!;
     assert.match(text, /exactly two paragraphs[^]*Paragraph 1: \.\.\.\n\[PARAGRAPH_SPLIT\]\nPara/);
   }
 });
 
-Deno.test("reset in compact style is one line and says which part is whose", () => {
-  const texts = (id: string, agents: number, task: unknown) =>
-    Object.values(
-      createEnvironment(id, { agents, prompt_style: "compact" }).reset(task, 0).observations,
-    ).map(({ text }) => text);
-  assert.deepEqual(texts("tldr", 2, { post: "Hi" }), ["tldr short: Hi\n", "tldr long: Hi\n"]);
-  assert.deepEqual(texts("tldr", 1, { post: "Hi" }), ["tldr both: Hi\n"]);
-  assert.deepEqual(texts("arxiv", 2, { abstract: "A" }), [
+Deno.test("reset in compact style is one line and says which part is whose", async () => {
+  const texts = async (id: string, agents: number, task: unknown) => {
+    const environment = createEnvironment(id, { agents, prompt_style: "compact" });
+    return Object.values((await environment.reset(task, 0)).observations).map(({ text }) => text);
+  };
+  assert.deepEqual(await texts("tldr", 2, { post: "Hi" }), ["tldr short: Hi\n", "tldr long: Hi\n"]);
+  assert.deepEqual(await texts("tldr", 1, { post: "Hi" }), ["tldr both: Hi\n"]);
+  assert.deepEqual(await texts("arxiv", 2, { abstract: "A" }), [
     "arxiv background: A\n",
     "arxiv method: A\n",
   ]);

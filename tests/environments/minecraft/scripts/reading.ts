@@ -67,7 +67,7 @@ export async function playEpisode(
   task: unknown,
   players: readonly Player[],
 ): Promise<{ total: number; turns: number; ended: boolean }> {
-  let { state, observations } = environment.reset(task, 0);
+  let { state, observations } = await environment.reset(task, 0);
   let [total, turns, ended] = [0, 0, false];
   while (Object.keys(observations).length > 0) {
     const actions: PerAgent<string> = {};
