@@ -87,7 +87,7 @@ export const completion = z.object({
   /** Without special tokens; null when the policy has no tokenizer. */
   text: z.string().nullable(),
   finish_reason: z.enum(["stop", "length"]),
-  /** Gives these tokens again, as this prompt's seed. */
+  /** Gives these tokens again, as this prompt's seed; logprobs may differ in their last bits. */
   seed: z.int(),
 }).openapi("Completion");
 export const sampleAnswer = z.object({
