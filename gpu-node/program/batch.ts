@@ -47,6 +47,16 @@ export function valueRows(
 export const promptBucket = (length: number): number =>
   Math.ceil(length / PROMPT_BUCKET) * PROMPT_BUCKET;
 
+/**
+ * Prompts run in blocks of this many tokens, counted from their start: a block that several
+ * prompts begin with runs once. The last block, with the padding, has as many or fewer.
+ */
+export const PROMPT_BLOCK = 128;
+
+/** Where the last block of a prompt of this padded length starts. */
+export const lastBlock = (width: number): number =>
+  PROMPT_BLOCK * (Math.ceil(width / PROMPT_BLOCK) - 1);
+
 /** Left-padded prompts of one bucket: tokens [batch, width] and pads [batch, 1]. */
 export function leftPadded(prompts: readonly (readonly number[])[], width: number) {
   const tokens = new Int32Array(prompts.length * width);

@@ -42,10 +42,10 @@ const combine = (caches: LayerCache[][], by: (pieces: Tensor[]) => Tensor): Laye
   }));
 
 /**
- * Rows of `pieces` runs, one below the other: `hidden_rows` int32 chooses among `hidden.<run>`,
- * `rows` among the caches `past.<run>`; outputs hidden and past.
+ * Rows of `pieces` runs, one below the other: `rows` int32 chooses among the caches `past.<run>`,
+ * and with `hidden`, `hidden_rows` among `hidden.<run>`; outputs past and hidden.
  */
-export function rowsGraph(config: ModelConfig, pieces: number): Graph {
+export function rowsGraph(config: ModelConfig, pieces: number, hidden: boolean): Graph {
   const g = new Graph();
   const runs = [...Array(pieces).keys()];
   const choose = (name: string) => {
@@ -55,10 +55,12 @@ export function rowsGraph(config: ModelConfig, pieces: number): Graph {
       return g.emit1("Gather", [all, rows], [name, ...all.shape.slice(1)], { axis: 0 });
     };
   };
-  const hidden = runs.map((run) =>
-    g.input(`hidden.${run}`, "float32", [`batch${run}`, config.hiddenSize])
-  );
-  g.output("hidden", choose("hidden_rows")(hidden));
+  if (hidden) {
+    const states = runs.map((run) =>
+      g.input(`hidden.${run}`, "float32", [`batch${run}`, config.hiddenSize])
+    );
+    g.output("hidden", choose("hidden_rows")(states));
+  }
   const caches = runs.map((run) => inputCache(g, `past.${run}`, config, "length", `batch${run}`));
   outputCache(g, "past", combine(caches, choose("rows")));
   return g;

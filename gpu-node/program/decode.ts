@@ -5,12 +5,13 @@
  * Inputs: hidden [batch, hidden]; position int64 [batch, 1] of the last token so far; done bool
  * [batch, 1]; stop int32 [batch, stops], −1 for none; uniforms [steps, batch, 1]; the controls of
  * draw.ts; mask [batch, ranks] with adapters; the cache `grown`, and with `behind` a cache `past`
- * before it, which is read and never copied; pads int32 [batch, 1], of the first of them.
+ * before it, which is read and never copied; pads int32 [batch, 1], number of columns that are
+ * padding in the first of them, from the column pads_start int32 [1] on.
  * Outputs: hidden and grown after the last step; tokens and logprobs [steps done, batch, 1].
  * Every row is independent of the others: their number changes nothing in it.
  */
 import { Graph } from "../graph/graph.ts";
-import { cast, compare } from "../graph/ops/elementwise.ts";
+import { add, cast, compare } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
 import { dimension } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -63,6 +64,7 @@ export function decodeGraph(
   const stop = g.input("stop", "int32", ["batch", "stops"]);
   const uniforms = g.input("uniforms", "float32", ["steps", "batch", 1]);
   const pads = g.input("pads", "int32", row);
+  const padsStart = g.input("pads_start", "int32", [1]);
   const mask = () => g.input("mask", "bool", ["batch", "ranks"]);
   const adapters = targets.length ? { targets, mask: mask() } : undefined;
   const tables = rotaryTables(g, config, positions);
@@ -78,7 +80,7 @@ export function decodeGraph(
     uniforms,
     stop,
     behind: past,
-    bias: paddingBias(g, (past ?? grown)[0]!.key, pads, past ? null : uniforms),
+    bias: paddingBias(g, (past ?? grown)[0]!.key, { pads, padsStart }, past ? null : uniforms),
     lastPosition: BigInt(positions - 1),
   });
   const carried = grown.flatMap((cache) => [cache.key, cache.value]);
@@ -154,17 +156,24 @@ function loopBody(g: Graph, s: Scope): Graph {
 }
 
 /**
- * Bias [batch, 1, 1, length] that hides the padding before each prompt; with `steps`, followed by
+ * Bias [batch, 1, 1, length] that hides the padding within each prompt; with `steps`, followed by
  * as many zeros as there are steps.
  */
-function paddingBias(g: Graph, key: Tensor, pads: Tensor, steps: Tensor | null): Tensor {
+function paddingBias(
+  g: Graph,
+  key: Tensor,
+  { pads, padsStart }: { pads: Tensor; padsStart: Tensor },
+  steps: Tensor | null,
+): Tensor {
   const length = key.shape[2]!;
-  const columns = range(g, dimension(g, key, 2), length);
+  const numbers = range(g, dimension(g, key, 2), length);
+  const columns = g.emit1("Unsqueeze", [numbers, g.indices([0])], [1, length]);
+  const start = cast(g, padsStart, "int64");
   const hidden = compare(
     g,
-    "Less",
-    g.emit1("Unsqueeze", [columns, g.indices([0])], [1, length]),
-    cast(g, pads, "int64"),
+    "And",
+    compare(g, "GreaterOrEqual", columns, start),
+    compare(g, "Less", columns, add(g, cast(g, pads, "int64"), start)),
   );
   const bias = g.emit1("Unsqueeze", [hiding(g, hidden), g.indices([1, 2])], [
     "batch",

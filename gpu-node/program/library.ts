@@ -5,11 +5,10 @@
 import type { Device, Program } from "../device.ts";
 import { positionsOf } from "../model/rope.ts";
 import type { ModelSpec } from "../model/spec.ts";
-import type { LoraTarget } from "../verbs.ts";
 import { joinGraph, rowsGraph } from "./cache.ts";
 import { type DecodeForm, decodeGraph } from "./decode.ts";
 import { scoreGraph, valueGraph } from "./forward.ts";
-import { prefillGraph } from "./prefill.ts";
+import { type PrefillForm, prefillGraph } from "./prefill.ts";
 import {
   applyGraph,
   gradientName,
@@ -65,13 +64,13 @@ export class ProgramLibrary {
     );
   }
 
-  prefill(spec: ModelSpec, targets: readonly LoraTarget[]): Promise<Program> {
+  prefill(spec: ModelSpec, form: PrefillForm): Promise<Program> {
     const source = weightsAsInputs(spec.shapes);
     return this.#once(
-      `prefill.${targets.join()}`,
+      `prefill.${JSON.stringify(form)}`,
       spec,
       () =>
-        this.device.compile(prefillGraph(spec, source, positionsOf(spec.config), targets), {
+        this.device.compile(prefillGraph(spec, source, positionsOf(spec.config), form), {
           keep: () => true,
         }),
     );
@@ -93,12 +92,12 @@ export class ProgramLibrary {
     });
   }
 
-  /** Chosen rows of the caches of `pieces` runs. */
-  rows(spec: ModelSpec, pieces: number): Promise<Program> {
+  /** Chosen rows of the caches, and unless told otherwise the hidden states, of `pieces` runs. */
+  rows(spec: ModelSpec, pieces: number, hidden = true): Promise<Program> {
     return this.#once(
-      `rows.${pieces}`,
+      `rows.${pieces}.${hidden}`,
       spec,
-      () => this.device.compile(rowsGraph(spec.config, pieces), { keep: () => true }),
+      () => this.device.compile(rowsGraph(spec.config, pieces, hidden), { keep: () => true }),
     );
   }
 

@@ -1,26 +1,36 @@
 /**
- * The first half of sampling: left-padded prompts → the hidden state of each prompt's last token
- * and the keys and values of all. Each prompt runs once, however many completions it gets
- * (program/cache.ts copies rows); program/decode.ts goes on from here.
- * Inputs: tokens int32 [batch, prompt]; pads int32 [batch, 1] = left padding of each row;
- * mask bool [batch, ranks] with adapters (model/cached.ts).
+ * The first half of sampling: a block of each prompt, left-padded → the hidden state of its last
+ * token, and the keys and values of it and of what came before. program/decode.ts goes on from here.
+ * Inputs: tokens int32 [batch, prompt]; pads int32 [batch, 1] = left padding of each row; the cache
+ * `before` of earlier blocks, none of them padded, unless this one is the first; mask bool
+ * [batch, ranks] with adapters (model/cached.ts).
  */
 import { Graph } from "../graph/graph.ts";
-import { cast, compare, sub, where } from "../graph/ops/elementwise.ts";
+import { add, cast, compare, sub, where } from "../graph/ops/elementwise.ts";
 import { concat, dimension, reshapeTo, shapeOf } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 import { type Adapters, cachedDecoder, cachedWeights } from "../model/cached.ts";
 import { rotaryTables } from "../model/decoder.ts";
 import type { ModelSpec } from "../model/spec.ts";
 import type { LoraTarget } from "../verbs.ts";
-import { outputCache } from "./cache.ts";
+import { inputCache, outputCache } from "./cache.ts";
 import type { WeightSource } from "./weights.ts";
+
+/** Variants of the program. */
+export interface PrefillForm {
+  /** Matrices that some row's adapter changes. */
+  targets: readonly LoraTarget[];
+  /** No block came before. */
+  first: boolean;
+  /** No block follows: the hidden state is put out. */
+  last: boolean;
+}
 
 export function prefillGraph(
   spec: ModelSpec,
   source: WeightSource,
   positions: number,
-  targets: readonly LoraTarget[],
+  { targets, first, last }: PrefillForm,
 ): Graph {
   const g = new Graph();
   const { config } = spec;
@@ -29,12 +39,14 @@ export function prefillGraph(
   const adapters = targets.length ? { targets, mask: maskOfRows(g, tokens) } : undefined;
   const tables = rotaryTables(g, config, positions);
   const weights = cachedWeights(g, spec, source(g), tables, adapters);
+  const past = first ? null : inputCache(g, "before", config, "before");
   const { hidden, present } = cachedDecoder(g, config, weights, {
     tokens,
-    ...promptMasks(g, tokens, pads),
-    total: "prompt",
+    ...promptMasks(g, tokens, pads, past && past[0]!.key),
+    ...past && { past },
+    total: past ? "before+prompt" : "prompt",
   });
-  g.output("hidden", lastOf(g, hidden, tokens, config.hiddenSize));
+  if (last) g.output("hidden", lastOf(g, hidden, tokens, config.hiddenSize));
   outputCache(g, "past", present);
   return g;
 }
@@ -50,15 +62,15 @@ function maskOfRows(g: Graph, tokens: Tensor): Adapters["mask"] {
   return reshapeTo(g, wide, flat, ["batch*prompt", "ranks"]);
 }
 
-/** Positions per row, and the attention bias [batch, 1, prompt, prompt]. */
-function promptMasks(g: Graph, tokens: Tensor, pads: Tensor) {
+/** Positions per row, and the attention bias [batch, 1, prompt, prompt], or of `before` as well. */
+function promptMasks(g: Graph, tokens: Tensor, pads: Tensor, before: Tensor | null) {
   const columns = g.emit1("Unsqueeze", [
     range(g, dimension(g, tokens, 1), "prompt"),
     g.indices([0]),
   ], [1, "prompt"]);
   const first = cast(g, pads, "int64");
   const zero = g.constant(BigInt64Array.of(0n), []);
-  const positions = g.emit1("Max", [sub(g, columns, first), zero], ["batch", "prompt"]);
+  const inBlock = g.emit1("Max", [sub(g, columns, first), zero], ["batch", "prompt"]);
   const padding = g.emit1(
     "Unsqueeze",
     [compare(g, "Less", columns, first), g.indices([1, 2])],
@@ -66,7 +78,17 @@ function promptMasks(g: Graph, tokens: Tensor, pads: Tensor) {
   );
   const queries = g.emit1("Unsqueeze", [columns, g.indices([-1])], [1, "prompt", 1]);
   const later = compare(g, "Greater", columns, queries);
-  return { positions, bias: hiding(g, compare(g, "Or", padding, later)) };
+  const bias = hiding(g, compare(g, "Or", padding, later));
+  if (!before) return { positions: inBlock, bias };
+  const length = dimension(g, before, 2);
+  const count = g.emit1("Unsqueeze", [length, g.indices([0])], [1]);
+  const ends = g.emit1("Concat", [g.indices([0, 0, 0]), count, g.indices([0, 0, 0, 0])], [8], {
+    axis: 0,
+  });
+  return {
+    positions: add(g, inBlock, length),
+    bias: g.emit1("Pad", [bias, ends], ["batch", 1, "prompt", "before+prompt"]),
+  };
 }
 
 /** −1e9 where the condition holds (finite, so that fully hidden rows stay finite), else 0. */

@@ -5,12 +5,14 @@
 import { dispose } from "../device.ts";
 import type { TensorData } from "../device.ts";
 import type { DecodeForm } from "../program/decode.ts";
+import { lastBlock } from "../program/batch.ts";
 import { cacheNames } from "../program/cache.ts";
 import type { SampleHooks } from "../verbs.ts";
 import { maskOf } from "./adapters.ts";
 import { extend, isTruncated, readsBehind, type Row } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
-import { freeState, prefill, putBehind, type State, withoutFinished } from "./state.ts";
+import { prefill } from "./prefill.ts";
+import { freeState, putBehind, type State, withoutFinished } from "./state.ts";
 
 /** Tokens that the growing cache takes before it is put behind, and the longest chunk. */
 const GROWN = 32;
@@ -94,6 +96,10 @@ function controls(state: State, { truncated }: DecodeForm, steps: number) {
       Uint8Array.from(rows, ({ finish }, b) => finish || b >= state.rows.length ? 1 : 0),
     ),
     pads: ints(({ pad }) => pad),
+    pads_start: {
+      data: Int32Array.of(lastBlock(rows[0]!.prompt.length + rows[0]!.pad)),
+      dims: [1],
+    },
     uniforms: { data: uniforms, dims: [steps, count, 1] },
     stop: { data: stop, dims: [count, stops] },
     inverse_temperature: floats(({ settings: { temperature } }) => 1 / (temperature || 1)),

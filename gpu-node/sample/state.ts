@@ -1,17 +1,14 @@
 /**
  * What decoding goes on from: the last hidden states, the cache that is only read and the one that
- * grows. Made by the prefill of a batch's different prompts; moved by programs that copy.
+ * grows. Made from the prefill (prefill.ts); moved by programs that copy.
  */
 import type { OnnxTensor } from "../../deps.ts";
 import { type Device, dispose } from "../device.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { ModelSpec } from "../model/spec.ts";
-import { weightsOf } from "../policy.ts";
-import { leftPadded, promptBucket } from "../program/batch.ts";
 import { cacheNames } from "../program/cache.ts";
 import type { ProgramLibrary } from "../program/library.ts";
-import { maskOf, type SideBySide } from "./adapters.ts";
-import { promptKey, readsBehind, type Row } from "./rows.ts";
+import { readsBehind, type Row } from "./rows.ts";
 import { bareSpec } from "./spec.ts";
 
 /**
@@ -19,14 +16,7 @@ import { bareSpec } from "./spec.ts";
  * sums: below this many rows the last bits of a row would depend on how many others there are.
  */
 const LEAST_ROWS = 16;
-/** The same for the tokens of a prefill run. */
-const LEAST_TOKENS = 128;
-/** Padded tokens of one prefill run. */
-const PROMPT_TOKENS = 8192;
-/** Numbers in the attention scores of one prefill run (256 MiB of float32). */
-const MOST_SCORES = 2 ** 26;
-
-type Tensors = Record<string, OnnxTensor>;
+export type Tensors = Record<string, OnnxTensor>;
 
 export interface State {
   rows: Row[];
@@ -45,48 +35,23 @@ export const freeState = ({ hidden, past, grown }: State): void =>
 const specOf = ({ rows }: State): ModelSpec => bareSpec(rows[0]!.policy.spec);
 
 /** The same tensors under the names of another cache. */
-const renamed = (tensors: Tensors, from: string, to: string, config: ModelConfig): Tensors => {
+export const renamed = (
+  tensors: Tensors,
+  from: string,
+  to: string,
+  config: ModelConfig,
+): Tensors => {
   const names = cacheNames(to, config);
   return Object.fromEntries(cacheNames(from, config).map((name, i) => [names[i]!, tensors[name]!]));
 };
 
-/** Runs the rows' prompts, equal ones of one policy once. All are of one padded length. */
-export async function prefill(
+/** The state in which decoding starts, from the cache of all prompts. */
+export function startOf(
   library: ProgramLibrary,
   rows: Row[],
-  adapters: SideBySide | null,
-): Promise<State> {
-  const { policy } = rows[0]!;
-  const spec = bareSpec(policy.spec);
-  const width = promptBucket(rows[0]!.prompt.length);
-  const program = await library.prefill(spec, adapters?.targets ?? []);
-  const prompts = new Map<string, { first: Row; index: number }>();
-  const from = rows.map((row) => {
-    const key = promptKey(row);
-    const prompt = prompts.get(key) ?? { first: row, index: prompts.size };
-    prompts.set(key, prompt);
-    return prompt.index;
-  });
-  const unique = [...prompts.values()].map(({ first }) => first);
-  const scores = spec.config.heads * width * width;
-  const size = Math.max(1, Math.floor(Math.min(PROMPT_TOKENS / width, MOST_SCORES / scores)));
-  const runs: Tensors[] = [];
-  for (let start = 0; start < unique.length; start += size) {
-    const piece = filled(unique.slice(start, start + size), Math.ceil(LEAST_TOKENS / width));
-    runs.push(
-      await program.run({
-        ...weightsOf(policy),
-        ...adapters?.feeds,
-        ...adapters && { mask: maskOf(adapters, piece.map((row) => row.policy)) },
-        ...leftPadded(piece.map((row) => row.prompt), width),
-      }),
-    );
-  }
-  const { group } = rows[0]!;
-  const shared = group > 1
-    ? { prompts: [...prompts.values()].map(({ index }) => index), group }
-    : null;
-  const { hidden, ...past } = await chooseRows(library, spec, runs, from, shared);
+  { hidden, ...past }: Tensors,
+): State {
+  const { spec } = rows[0]!.policy;
   const state = { rows, count: hidden!.dims[0]!, hidden: hidden!, past, grown: {} };
   return readsBehind(spec.config)
     ? { ...state, grown: emptyCache(library.device, spec.config, state.count) }
@@ -94,7 +59,7 @@ export async function prefill(
 }
 
 /** The list, its first element repeated until there are `least`. */
-const filled = <T>(list: readonly T[], least: number): T[] => [
+export const filled = <T>(list: readonly T[], least: number): T[] => [
   ...list,
   ...Array<T>(Math.max(0, least - list.length)).fill(list[0]!),
 ];
@@ -109,7 +74,7 @@ function emptyCache(device: Device, config: ModelConfig, rows: number): Tensors 
  * `hidden` and `past.*` of the chosen rows of some runs, repeated until they are enough. Where
  * groups share a prompt, its keys and values stay one row.
  */
-async function chooseRows(
+export async function chooseRows(
   library: ProgramLibrary,
   spec: ModelSpec,
   runs: readonly Tensors[],
