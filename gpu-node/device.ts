@@ -48,6 +48,8 @@ export interface CompileOptions {
 
 export interface Device {
   readonly name: DeviceName;
+  /** CPU threads of an operation that runs there. The last bits of results may depend on it. */
+  readonly threads: number;
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   /** A host value as a tensor; nothing is copied. */
   tensor(value: HostTensor): OnnxTensor;

@@ -59,7 +59,7 @@ export class Kernel implements GpuNode {
     let policy: Policy | FrozenPolicy;
     try {
       policy = isFrozenRequest(request)
-        ? await loadFrozen(device.name, request)
+        ? await loadFrozen(device, request)
         : await loadPolicy(device, request, this.#bases);
     } catch (cause) {
       // An adapter that is refused may have brought its base.
@@ -181,6 +181,7 @@ export class Kernel implements GpuNode {
     const { device } = this.#library;
     return Promise.resolve({
       device: device.name,
+      threads: device.threads,
       cpu_nodes: device.cpuNodes(),
       memory_bytes: Deno.memoryUsage().rss,
     });

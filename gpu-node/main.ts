@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { loadCommander } from "../deps.ts";
 import project from "../deno.json" with { type: "json" };
 import { CollmError } from "../shared/errors.ts";
-import { oneOf, port, runCommand, whole } from "../shared/flags.ts";
+import { oneOf, port, runCommand, threads, whole } from "../shared/flags.ts";
 import { NAME } from "../shared/wire/gpu.ts";
 import { listen, requireGuard } from "../shared/wire/listen.ts";
 import { modelFolder } from "./hub.ts";
@@ -32,17 +32,19 @@ export interface GpuServerOptions {
   allowHub?: boolean;
   /** Requests that wait at most. */
   maxQueue?: number;
+  /** CPU threads of an operation. */
+  threads?: number;
 }
 
 /** Serves until a signal or `drain`; throws CollmError where model, address or device is wrong. */
 export async function serveGpu({ model, ...options }: GpuServerOptions) {
   requireGuard(options);
-  const { checkpoints: root, device: choice, allowHub = false, maxQueue, token } = options;
+  const { checkpoints: root, device: choice, allowHub = false, maxQueue, threads, token } = options;
   const onFault = console.error;
   // First, because a worker may die as early as it likes; what they read is there by then.
   const waiting = () => node.waiting;
   const metrics = await createMetrics({ waiting, policies: () => policies.names().length });
-  const lasting = openLastingNode(() => openWorkerNode({ device: choice }), {
+  const lasting = openLastingNode(() => openWorkerNode({ device: choice, threads }), {
     onFault,
     onRestart(cause) {
       console.error(`${cause.message}; it is started again`);
@@ -120,6 +122,7 @@ async function main(args: string[]): Promise<void> {
       oneOf("--device", DEVICE_CHOICES),
       "cpu",
     )
+    .option("--threads <n>", "threads of the CPU (default: 2)", threads)
     .option("--allow-hub", "let clients load models by their id on the Hugging Face hub")
     .option("--max-queue <n>", "requests that wait at most", whole("--max-queue", 1), 1024)
     .option("--checkpoints <folder>", "where checkpoints are kept", "runs/gpu-checkpoints")

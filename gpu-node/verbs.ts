@@ -213,6 +213,8 @@ export interface PolicyInfo {
 /** What a node runs on. */
 export interface NodeHealth {
   device: DeviceName;
+  /** CPU threads of an operation. */
+  threads: number;
   /** Operations that ran on the CPU although the device is another, with their number of nodes. */
   cpu_nodes: Record<string, number>;
   /** Resident memory of the process, in bytes. */

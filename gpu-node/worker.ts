@@ -38,10 +38,10 @@ export type WorkerReply =
   & { id: number }
   & (Outcome | { fresh: FreshTokens } | { settled: Outcome[] });
 
-// The worker is named after its device. Where there is none, every verb is answered with why.
-const kernel = openDevice((self.name || "cpu") as DeviceChoice).then((device) =>
-  new Kernel(device)
-);
+// The worker is named after its place. Without that device every verb is answered with why.
+const [device, threads] = self.name.split(" ") as [DeviceChoice, string?];
+const kernel = openDevice(device, threads ? Number(threads) : undefined)
+  .then((opened) => new Kernel(opened));
 let last: Promise<unknown> = kernel.catch(() => {});
 
 self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {

@@ -26,18 +26,25 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-export interface WorkerOptions {
+/** Where a Worker runs its programs. */
+export interface WorkerPlace {
+  /** One that is not there is an error of every verb. Default: the CPU. */
+  device?: DeviceChoice | undefined;
+  /** Threads of the CPU; default: 2. */
+  threads?: number | undefined;
+}
+
+export interface WorkerOptions extends WorkerPlace {
   /** Module of the Worker. */
   module?: URL;
-  /** Where it runs; one that is not there is an error of every verb. Default: the CPU. */
-  device?: DeviceChoice;
 }
 
 /** Starts the Worker. A Worker that dies rejects every call that waits for it with WorkerEnded. */
 export function openWorkerNode(
-  { module = new URL("./worker.ts", import.meta.url), device = "cpu" }: WorkerOptions = {},
+  { module = new URL("./worker.ts", import.meta.url), device = "cpu", threads }: WorkerOptions = {},
 ): BatchNode {
-  const worker = new Worker(module, { type: "module", name: device });
+  const name = threads === undefined ? device : `${device} ${threads}`;
+  const worker = new Worker(module, { type: "module", name });
   const waiting = new Map<number, Waiting>();
   let count = 0;
   let dead: WorkerEnded | null = null;

@@ -35,6 +35,9 @@ export const seed: FlagReader<number> = whole("--seed", 0, 2 ** 32 - 1);
 /** Port to listen on; 0 takes any free one. */
 export const port: FlagReader<number> = whole("--port", 0, 65535);
 
+/** CPU threads of a GPU node. */
+export const threads: FlagReader<number> = whole("--threads", 1, 1024);
+
 /** Temperature of sampling, written as a decimal number. */
 export const temperature: FlagReader<number> = read("--temperature", TEMPERATURES, (text) => {
   const value = DECIMAL.test(text) ? Number(text) : NaN;

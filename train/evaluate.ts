@@ -5,11 +5,11 @@
 import { join } from "node:path";
 import { loadCommander } from "../deps.ts";
 import { loadTokenizer } from "../gpu-node/model/tokenizer.ts";
-import { DEVICE_CHOICES, type DeviceChoice, type GpuNode } from "../gpu-node/verbs.ts";
-import { openWorkerNode } from "../gpu-node/worker_client.ts";
+import { DEVICE_CHOICES, type GpuNode } from "../gpu-node/verbs.ts";
+import { openWorkerNode, type WorkerPlace } from "../gpu-node/worker_client.ts";
 import { environmentSource, isSource, useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
-import { oneOf, runCommand, seed, whole } from "../shared/flags.ts";
+import { oneOf, runCommand, seed, threads, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
 import { ENVIRONMENT_DEFAULTS, runConfig } from "./config_schema.ts";
@@ -116,7 +116,7 @@ export async function evaluateCheckpoint(
 
 async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
-  const { json, env, data: source, device, ...request } = new Command("evaluate")
+  const { json, env, data: source, device, threads: own, ...request } = new Command("evaluate")
     .description("Evaluate a checkpoint on held-out items")
     .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
     .option(
@@ -138,10 +138,11 @@ async function main(args: string[]): Promise<void> {
       oneOf("--device", DEVICE_CHOICES),
       "cpu",
     )
+    .option("--threads <n>", "threads of the CPU (default: 2)", threads)
     .option("--greedy", "take the most likely token instead of sampling")
     .option("--json", "print one JSON object")
     .parse(args, { from: "user" })
-    .opts<EvaluateRequest & { env?: string; json?: boolean; device: DeviceChoice }>();
+    .opts<EvaluateRequest & { env?: string; json?: boolean } & WorkerPlace>();
   const data = source === undefined ? undefined : dataOption(source);
   const team = readTeam(request.checkpoint);
   const environment = env !== undefined && isSource(env)
@@ -153,7 +154,7 @@ async function main(args: string[]): Promise<void> {
   const result = await evaluateCheckpoint(
     { ...request, environment, data },
     undefined,
-    () => openWorkerNode({ device }),
+    () => openWorkerNode({ device, threads: own }),
   );
   if (json) return console.log(JSON.stringify(result));
   for (const [key, value] of Object.entries(result)) {

@@ -8,7 +8,7 @@ import { loadCommander } from "../deps.ts";
 import { environmentSource, isSource } from "../shared/environments/load.ts";
 import { CollmError } from "../shared/errors.ts";
 import { DEVICE_CHOICES, type DeviceChoice } from "../gpu-node/verbs.ts";
-import { address, oneOf, runCommand, seed, whole } from "../shared/flags.ts";
+import { address, oneOf, runCommand, seed, threads, whole } from "../shared/flags.ts";
 import { callJson } from "../shared/wire/call.ts";
 import { health } from "../shared/wire/health.ts";
 import { parse } from "../shared/wire/parse.ts";
@@ -37,6 +37,7 @@ interface Flags {
   db?: string;
   token?: string;
   device?: DeviceChoice;
+  threads?: number;
 }
 
 async function readFlags(args: string[]): Promise<Flags> {
@@ -70,6 +71,7 @@ async function readFlags(args: string[]): Promise<Flags> {
       `where the models run: ${DEVICE_CHOICES.join(", ")} (default: cpu)`,
       oneOf("--device", DEVICE_CHOICES),
     )
+    .option("--threads <n>", "threads of the CPU (default: 2)", threads)
     .option("--db <url>", "libSQL server that holds the episodes")
     .option("--token <token>", "bearer token of edge and GPU node (default: COLLM_TOKEN)")
     .addHelpText("after", "\nEnvironment: COLLM_TOKEN, COLLM_DB_TOKEN token of the database server")
@@ -104,7 +106,7 @@ function checkResume(flags: Flags): void {
   );
 }
 
-function remoteOf({ edge, gpu, db, token, device }: Flags): Remote | undefined {
+function remoteOf({ edge, gpu, db, token, device, threads }: Flags): Remote | undefined {
   if (edge === undefined && gpu === undefined && db === undefined) return undefined;
   if (edge === undefined || gpu === undefined || db === undefined) {
     throw new CollmError(
@@ -112,10 +114,12 @@ function remoteOf({ edge, gpu, db, token, device }: Flags): Remote | undefined {
       "Cannot train across hosts: --edge, --gpu and --db go together",
     );
   }
-  if (device !== undefined) {
+  const [flag, value] = Object.entries({ device, threads }).find(([, set]) => set !== undefined) ??
+    [];
+  if (flag) {
     throw new CollmError(
       "invalid_request",
-      `Cannot train on --device ${device}: the GPU node at '${gpu}' has a device of its own`,
+      `Cannot train on --${flag} ${value}: the GPU node at '${gpu}' was started with its own`,
     );
   }
   return { edge, gpu, db, token: token ?? Deno.env.get("COLLM_TOKEN") };
@@ -145,6 +149,7 @@ async function main(args: string[]): Promise<void> {
     if (flags.json) console.log(JSON.stringify(config));
     return;
   }
+  const { device, threads } = flags;
   const remote = remoteOf(flags);
   if (remote) await checkEdge(remote);
   const stamp = new Date().toISOString().replace(/[-:]/g, "").replace(/\..*/, "").replace("T", "-");
@@ -153,15 +158,17 @@ async function main(args: string[]): Promise<void> {
     ? RunFolder.create(resolve(flags.out ?? join("runs", name)), config)
     : RunFolder.open(resolve(flags.resume));
   say(`Run folder ${folder.path}\n`);
-  const { result, roles, files } = await run(folder, remote ?? flags.device).catch((error) => {
-    // Nothing was measured yet: the folder would only be in the way of the next try.
-    const fresh = flags.resume === undefined && !existsSync(folder.file("before.json"));
-    if (fresh) rmSync(folder.path, { recursive: true });
-    throw error;
-  });
+  const { result, roles, files } = await run(folder, remote ?? { device, threads }).catch(
+    (error) => {
+      // Nothing was measured yet: the folder would only be in the way of the next try.
+      const fresh = flags.resume === undefined && !existsSync(folder.file("before.json"));
+      if (fresh) rmSync(folder.path, { recursive: true });
+      throw error;
+    },
+  );
   say(`\n${describeResult(result, roles.environment).join("\n")}`);
   for (const file of files) say(`  ${file}`);
-  if (flags.device) say(`  trained on ${(await roles.node.health()).device}`);
+  if (device) say(`  trained on ${(await roles.node.health()).device}`);
   await roles.close();
   if (flags.json) console.log(JSON.stringify(result));
 }

@@ -6,8 +6,8 @@
 import { act } from "../agents/act.ts";
 import { openHttpNode } from "../gpu-node/client/http.ts";
 import { loadTokenizer, type Tokenizer } from "../gpu-node/model/tokenizer.ts";
-import type { DeviceChoice, GpuNode, LoadRequest } from "../gpu-node/verbs.ts";
-import { openWorkerNode } from "../gpu-node/worker_client.ts";
+import type { GpuNode, LoadRequest } from "../gpu-node/verbs.ts";
+import { openWorkerNode, type WorkerPlace } from "../gpu-node/worker_client.ts";
 import { type Algorithm, criticNames } from "../shared/algorithms/algorithm.ts";
 import { createAlgorithm } from "../shared/algorithms/registry.ts";
 import type { Environment } from "../shared/environments/environment.ts";
@@ -30,8 +30,8 @@ export interface Remote {
   token?: string | undefined;
 }
 
-/** The roles' addresses, or the device of a GPU node in this process. */
-export type Where = Remote | DeviceChoice;
+/** The roles' addresses, or the place of a GPU node in this process. */
+export type Where = Remote | WorkerPlace;
 
 export interface Roles {
   config: RunConfig;
@@ -76,9 +76,9 @@ export async function openRoles(
   config: RunConfig,
   run: string,
   database: string,
-  where: Where = "cpu",
+  where: Where = {},
 ): Promise<Roles> {
-  const remote = typeof where === "string" ? undefined : where;
+  const remote = "edge" in where ? where : undefined;
   const { source, options } = config.environment;
   if (source !== null) await useEnvironment(source, options);
   await useDataOf(options);
@@ -87,9 +87,9 @@ export async function openRoles(
   const tokenizer = await loadTokenizer(config.policy.source);
   const dbToken = Deno.env.get("COLLM_DB_TOKEN");
   const store = await openStore(remote?.db ?? database, dbToken ? { auth_token: dbToken } : {});
-  const node = typeof where === "string"
-    ? openWorkerNode({ device: where })
-    : openHttpNode(where.gpu, where.token === undefined ? {} : { token: where.token });
+  const node = "edge" in where
+    ? openHttpNode(where.gpu, where.token === undefined ? {} : { token: where.token })
+    : openWorkerNode(where);
   return {
     config,
     environment,

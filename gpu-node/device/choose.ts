@@ -18,30 +18,31 @@ const TRAITS: Record<DeviceName, Traits> = {
 };
 
 /** The CPU: the same sums in the same order every time, and always there. */
-export const cpuDevice = (): Promise<Device> => runtimeDevice(TRAITS.cpu);
+export const cpuDevice = (threads?: number): Promise<Device> => runtimeDevice(TRAITS.cpu, threads);
 
 /**
  * The device `choice`, which has run a program when this resolves.
+ * `threads` are of the CPU: all of that device, and of what falls back to it from another.
  * Throws CollmError `unavailable` naming what is missing, `invalid_request` for an unknown name.
  */
-export async function openDevice(choice: DeviceChoice): Promise<Device> {
-  if (choice === "cpu") return await cpuDevice();
-  if (choice === "webgpu" || choice === "cuda") return await open(choice);
+export async function openDevice(choice: DeviceChoice, threads?: number): Promise<Device> {
+  if (choice === "cpu") return await cpuDevice(threads);
+  if (choice === "webgpu" || choice === "cuda") return await open(choice, threads);
   if (choice !== "auto") {
     const hint = suggest(choice, DEVICE_CHOICES);
     throw new CollmError("invalid_request", `Cannot use device '${choice}': ${hint}`);
   }
   for (const name of ["cuda", "webgpu"] as const) {
-    const device = await open(name).catch((error: CollmError) => error.code);
+    const device = await open(name, threads).catch((error: CollmError) => error.code);
     if (device !== "unavailable") return device as Device;
   }
-  return await cpuDevice();
+  return await cpuDevice(threads);
 }
 
-async function open(name: "webgpu" | "cuda"): Promise<Device> {
+async function open(name: "webgpu" | "cuda", threads?: number): Promise<Device> {
   const missing = lacking(name);
   if (missing) throw unavailable(name, missing);
-  const device = await runtimeDevice(TRAITS[name]);
+  const device = await runtimeDevice(TRAITS[name], threads);
   try {
     await runOnce(device);
   } catch (cause) {

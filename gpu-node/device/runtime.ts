@@ -27,10 +27,14 @@ export interface Traits {
   plain: boolean;
 }
 
+/** The same everywhere unless told otherwise, so that other machines repeat a run's numbers. */
 const THREADS = 2;
 
 /** Rejects with ONNX Runtime's error, at the first session, where there is no such device. */
-export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Device> {
+export async function runtimeDevice(
+  { name, keeps, plain }: Traits,
+  threads = THREADS,
+): Promise<Device> {
   const ort = await loadOnnxRuntime();
   const watch = new PlacementWatch();
   const programs = new Set<Program>();
@@ -55,13 +59,13 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
 
   async function compile(
     graph: Graph,
-    { spins = false, threads = THREADS, keep }: CompileOptions = {},
+    { spins = false, threads: own = threads, keep }: CompileOptions = {},
   ) {
     const bytes = await encodeModel(graph, plain ? lower : undefined);
     const watching = name === "cpu" ? null : await watch.start();
     const session: InferenceSession = await ort.InferenceSession.create(bytes, {
       executionProviders: [name],
-      intraOpNumThreads: threads,
+      intraOpNumThreads: own,
       interOpNumThreads: 1,
       executionMode: "sequential",
       // Shapes change from call to call: planning memory per shape costs more than it saves.
@@ -106,7 +110,7 @@ export async function runtimeDevice({ name, keeps, plain }: Traits): Promise<Dev
   const close = async () => {
     for (const program of [...programs]) await program.release();
   };
-  return { name, compile, tensor, upload, read, cpuNodes: () => watch.cpuNodes(), close };
+  return { name, threads, compile, tensor, upload, read, cpuNodes: () => watch.cpuNodes(), close };
 }
 
 const hostData = (tensor: OnnxTensor) => Promise.resolve(tensor.data as HostTensor["data"]);

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
+import type { Device } from "../device.ts";
 import { INDEX, WEIGHTS } from "../model/checkpoint.ts";
 import { FAMILIES } from "../model/config.ts";
 import { fileError, readJsonObject } from "../model/files.ts";
@@ -66,7 +67,10 @@ const modelType = (folder: string): string =>
   String(readJsonObject(join(folder, "config.json")).model_type);
 
 /** Throws CollmError naming the file, format or architecture that is not there. */
-export async function loadFrozen(device: DeviceName, request: LoadRequest): Promise<FrozenPolicy> {
+export async function loadFrozen(
+  { name: device, threads }: Pick<Device, "name" | "threads">,
+  request: LoadRequest,
+): Promise<FrozenPolicy> {
   const { policy, source, dtype = "fp32" } = request;
   const folder = resolve(source);
   for (const key of ["lora", "value_head", "base"] as const) {
@@ -83,7 +87,7 @@ export async function loadFrozen(device: DeviceName, request: LoadRequest): Prom
   const contents = files.map((file) => readOnnxFile(file));
   const all = [...files, ...contents.flatMap(({ external }, i) => besides(files[i]!, external))];
   const operations = new Set(contents.flatMap((content) => [...content.operations]));
-  const model = await open(policy, folder, { dtype, device, operations });
+  const model = await open(policy, folder, { dtype, device, threads, operations });
   const text = { ...config, ...config.text_config as Record<string, unknown> | undefined };
   const vocabSize = model.vocabSize ?? numberOf(text, ["vocab_size"]);
   if (vocabSize === undefined) {

@@ -47,14 +47,13 @@ export interface FrozenModel {
   release(): Promise<void>;
 }
 
-const THREADS = 2;
-
 /** Opens the model in `folder` (absolute); rejects with the library's own errors. */
 export async function openModel(
   folder: string,
-  { dtype, device, operations }: {
+  { dtype, device, threads, operations }: {
     dtype: FrozenDtype;
     device: DeviceName;
+    threads: number;
     operations: ReadonlySet<string>;
   },
 ): Promise<FrozenModel> {
@@ -64,7 +63,7 @@ export async function openModel(
     dtype,
     device,
     session_options: {
-      intraOpNumThreads: THREADS,
+      intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: "sequential",
       // Shapes change from call to call: planning memory per shape costs more than it saves.

@@ -243,6 +243,8 @@ export const UPLOAD_ID = /^upload\.[0-9a-f]{32}$/;
 /** What a node runs on. */
 export const nodeHealth = z.object({
   device,
+  /** CPU threads of an operation. */
+  threads: z.int(),
   /** Operations that ran on the CPU although the device is another, with their number of nodes. */
   cpu_nodes: z.record(z.string(), z.int()),
   memory_bytes: z.number(),

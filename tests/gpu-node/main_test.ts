@@ -35,6 +35,8 @@ Deno.test("deno task gpu serves its models, and on SIGTERM answers what is under
       `b=${TINY}`,
       "--checkpoints",
       checkpoints,
+      "--threads",
+      "3",
     ],
     { COLLM_TOKEN: "secret" },
   );
@@ -50,6 +52,7 @@ Deno.test("deno task gpu serves its models, and on SIGTERM answers what is under
   const url = /http:\S+/.exec(printed)![0];
   const node = openHttpNode(url, { token: "secret", retries: 0 });
   assert.deepEqual((await node.list()).map((p) => p.policy), ["tiny", "b"]);
+  assert.equal((await node.health()).threads, 3);
   const { logprobs } = await node.score("b", sequences);
   assert.ok(Math.abs(logprobs[0]![0]! - golden.response_logprobs[0][0]) < 1e-4);
 
@@ -89,6 +92,11 @@ const REFUSED: [string, string[], RegExp][] = [
     "a port out of range",
     ["--port", "70000"],
     /^Error: Cannot use --port '70000': expected a whole number from 0 to 65535\n$/,
+  ],
+  [
+    "no threads",
+    ["--threads", "0"],
+    /^Error: Cannot use --threads '0': expected a whole number from 1 to 1024\n$/,
   ],
   ["an open address without a token", ["--host", "0.0.0.0"], /without a token.*COLLM_TOKEN\n$/],
   ["an unknown flag", ["--prot", "1"], /unknown option '--prot'/],

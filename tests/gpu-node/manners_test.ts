@@ -226,7 +226,7 @@ Deno.test("drain waits for the last byte of a stream", async () => {
   }, { node: scheduler, models: { tiny: "models/collm-tiny" } });
 });
 
-Deno.test("GET /health tells device, memory, policies and what waits", () =>
+Deno.test("GET /health tells device, threads, memory, policies and what waits", () =>
   withQueue(async ({ call }) => {
     const { status, body } = await call("GET", "/health");
     assert.equal(status, 200);
@@ -235,6 +235,7 @@ Deno.test("GET /health tells device, memory, policies and what waits", () =>
     assert.deepEqual(body, {
       status: "ok",
       device: "cpu",
+      threads: 2,
       cpu_nodes: {},
       policies: ["tiny"],
       waiting: 0,

@@ -79,6 +79,10 @@ for (
         "--device=cpu",
       ],
     ],
+    ["threads beside it", /Cannot train on --threads 4: the GPU node at 'http.* with its own$/, [
+      ...REMOTE,
+      "--threads=4",
+    ]],
     ["an edge that does not answer", /Cannot reach http:\/\/127\.0\.0\.1:1\/health: /, REMOTE],
     ["an edge that is no address", /Cannot use --edge 'edge:8000': expected an address/, [
       "--edge=edge:8000",
