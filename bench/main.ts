@@ -9,7 +9,7 @@ import { runCommand } from "../shared/flags.ts";
 import { benchEdge } from "./edge.ts";
 import { benchWriting } from "./environments.ts";
 import { benchMinecraft } from "./minecraft.ts";
-import { benchAdapters, benchGroup, benchSample } from "./sample.ts";
+import { benchAdapters, benchBeginnings, benchGroup, benchSample } from "./sample.ts";
 import { benchSandbox } from "./sandbox.ts";
 import { benchServed } from "./served.ts";
 import { randomFolder, SHAPES } from "./shapes.ts";
@@ -45,7 +45,10 @@ const ENGINE: Record<string, Part> = {
     "260K, 256 tokens": await withFolder("260K", (f) => benchSample(f, { newTokens: 256 })),
     "5M, 256 tokens": await withFolder("5M", (f) => benchSample(f, { newTokens: 256, rounds: 3 })),
   }),
-  group: async () => ({ "5M, 16 of one prompt": await withFolder("5M", benchGroup) }),
+  group: async () => ({
+    "5M, 16 of one prompt": await withFolder("5M", benchGroup),
+    "5M, 16 that begin alike": await withFolder("5M", benchBeginnings),
+  }),
   adapters: async () => ({ "5M, 4 agents": await withFolder("5M", benchAdapters) }),
   served: async () => ({
     "5M": await withFolder("5M", benchServed),

@@ -92,6 +92,26 @@ export async function benchGroup(
   return result;
 }
 
+/** Prompts that begin alike, one token each of their own, against prompts that do not. */
+export async function benchBeginnings(
+  folder: string,
+  { rows = 16, prompt = 385, newTokens = 16, rounds = 5 } = {},
+): Promise<TogetherNumbers> {
+  const kernel = new Kernel(await cpuDevice());
+  await kernel.load({ policy: "p", source: folder });
+  const different = randomPrompts(folder, rows, prompt);
+  const alike = different.map((own) => [...different[0]!.slice(0, -1), own.at(-1)!]);
+  const result = numbersOf(
+    await inTurn(
+      rounds,
+      () => kernel.sample(sampleRequest("p", alike, newTokens)),
+      () => kernel.sample(sampleRequest("p", different, newTokens)),
+    ),
+  );
+  await kernel.close();
+  return result;
+}
+
 /**
  * Agents with adapters of their own on one base in one batch, against as many rows of one merged
  * model; its ratio is below 1 by what the adapters cost.

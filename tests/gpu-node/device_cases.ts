@@ -84,6 +84,8 @@ Deno.test("values and gradients of the value loss are the CPU's", async () => {
   compareGradients(b.gradients!, a.gradients!, 1e-3);
 });
 
+const LONG = Array.from({ length: 140 }, (_, i) => (7 * i + 3) % 97);
+
 for (
   const [what, settings] of Object.entries({
     "at temperature 0.9": { temperature: 0.9 },
@@ -91,6 +93,12 @@ for (
     "from the most likely tokens": { temperature: 1, top_p: 0.8, top_k: 20 },
     // More than one chunk, so that the cache is put behind and finished rows leave.
     "for 40 tokens": { temperature: 1, max_tokens: 40 },
+    // Several blocks of a prompt, of which the first is common.
+    "after long prompts": {
+      temperature: 1,
+      prompts: [[...LONG, 4], [...LONG, 9], LONG],
+      max_tokens: 6,
+    },
   })
 ) {
   Deno.test(`sample ${what} draws the CPU's tokens`, async () => {
