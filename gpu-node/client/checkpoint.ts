@@ -9,7 +9,8 @@ import { callJson, type CallOptions, callServer } from "../../shared/wire/call.t
 import { checkpointInfo, HUB_ID } from "../../shared/wire/gpu.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { fromAnswer } from "../../shared/wire/problem.ts";
-import { fileError } from "../model/files.ts";
+import { fileError, readJsonObject, writeJsonAtomic } from "../model/files.ts";
+import { ADAPTER_CONFIG, isAdapterFolder, readAdapterConfig } from "../model/lora.ts";
 import { type CheckpointInfo, UPLOADED_FILE } from "../server/checkpoints.ts";
 import { uploadId } from "../server/upload_id.ts";
 import { OPTIMIZER_FILE, STATE_FILE } from "../training_state.ts";
@@ -20,6 +21,13 @@ import { OPTIMIZER_FILE, STATE_FILE } from "../training_state.ts";
  */
 export const isFolder = (source: string): boolean =>
   /[\\/]/.test(source) && (existsSync(source) || !HUB_ID.test(source));
+
+/** The folder of this machine that the adapter in a folder of it extends, if it names one. */
+export function folderUnder(source: string): string | undefined {
+  if (!isFolder(source) || !isAdapterFolder(source)) return undefined;
+  const { base } = readAdapterConfig(source);
+  return base !== null && isFolder(base) && existsSync(base) ? base : undefined;
+}
 
 /** Brings a checkpoint folder to the server; returns the id it has there. */
 export async function uploadCheckpoint(
@@ -42,12 +50,18 @@ export async function uploadCheckpoint(
   return id;
 }
 
-/** Fetches a checkpoint into `folder`, replacing it; without `state` not the optimizer's. */
+/**
+ * Fetches a checkpoint into `folder`, replacing it; without `state` not the optimizer's. An adapter
+ * on a base that was brought from here names the folder that it came from, and so loads here too.
+ */
 export async function downloadCheckpoint(
   base: string,
   { id, files }: CheckpointInfo,
   folder: string,
-  { state, ...options }: CallOptions & { state: boolean },
+  { state, brought, ...options }: CallOptions & {
+    state: boolean;
+    brought: ReadonlyMap<string, string>;
+  },
 ): Promise<void> {
   const fresh = `${folder}.fetching`;
   try {
@@ -64,12 +78,21 @@ export async function downloadCheckpoint(
         throw new CollmError("unavailable", `Cannot fetch ${url}: ${got} of ${bytes} bytes came`);
       });
     }
+    if (isAdapterFolder(fresh)) nameBase(fresh, brought);
     rmSync(folder, { recursive: true, force: true });
     renameSync(fresh, folder);
   } catch (cause) {
     rmSync(fresh, { recursive: true, force: true });
     throw cause instanceof CollmError ? cause : fileError("write", folder, cause);
   }
+}
+
+/** Puts a folder's path into an adapter's file where that names what it is on the server. */
+function nameBase(folder: string, brought: ReadonlyMap<string, string>): void {
+  const path = join(folder, ADAPTER_CONFIG);
+  const config = readJsonObject(path);
+  const base = brought.get(String(config.base_model_name_or_path));
+  if (base) writeJsonAtomic(path, { ...config, base_model_name_or_path: base });
 }
 
 /**

@@ -4,6 +4,7 @@
  * come back as the CollmError of the server. Folders stay on this machine: `load` of a path brings
  * its files to the server, `save` fetches what the server saved.
  */
+import { resolve } from "node:path";
 import type { z } from "../../deps.ts";
 import {
   nodeHealth,
@@ -17,7 +18,7 @@ import {
 } from "../../shared/wire/gpu.ts";
 import { callJson, type CallOptions } from "../../shared/wire/call.ts";
 import { parse } from "../../shared/wire/parse.ts";
-import { downloadCheckpoint, isFolder, uploadCheckpoint } from "./checkpoint.ts";
+import { downloadCheckpoint, folderUnder, isFolder, uploadCheckpoint } from "./checkpoint.ts";
 import type { GpuNode, SampleResult, Sequence, ValueSequence } from "../verbs.ts";
 
 /**
@@ -39,15 +40,25 @@ export function openHttpNode(url: string, options: CallOptions = {}): GpuNode {
   const remove = (path: string, more: CallOptions = {}) =>
     callJson("DELETE", base + path, undefined, { ...options, ...more });
 
-  const sourceThere = async (source: string) =>
-    isFolder(source) ? await uploadCheckpoint(base, source, options) : source;
+  /** Folders of this machine by the ids that they have on the server. */
+  const brought = new Map<string, string>();
+  async function sourceThere(source: string): Promise<string> {
+    if (!isFolder(source)) return source;
+    const id = await uploadCheckpoint(base, source, options);
+    brought.set(id, resolve(source));
+    return id;
+  }
 
   return {
     health: () => call("GET", "/health", nodeHealth),
     async load(request) {
       const source = await sourceThere(request.source);
-      const under = request.base === undefined ? {} : { base: await sourceThere(request.base) };
-      return await call("POST", "/v1/policies", policyInfo, { ...request, source, ...under });
+      const under = request.base ?? folderUnder(request.source);
+      return await call("POST", "/v1/policies", policyInfo, {
+        ...request,
+        source,
+        ...under !== undefined && { base: await sourceThere(under) },
+      });
     },
     list: async () => (await call("GET", "/v1/policies", policyList)).policies,
     async sample(request, { onTokens, signal } = {}) {
@@ -67,7 +78,7 @@ export function openHttpNode(url: string, options: CallOptions = {}): GpuNode {
         policy,
         ...form && { form },
       });
-      await downloadCheckpoint(base, { id, files }, folder, { ...options, state });
+      await downloadCheckpoint(base, { id, files }, folder, { ...options, state, brought });
       // Fetched only to be here: one that someone else keeps on the server stays.
       if (created) await remove(`/v1/checkpoints/${id}`);
     },

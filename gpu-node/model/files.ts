@@ -80,10 +80,13 @@ export function writeFileAtomic(path: string, chunks: Iterable<Uint8Array>): voi
   }
 }
 
+/** `value` as the indented JSON of a file. */
+export const jsonBytes = (value: unknown): Uint8Array<ArrayBuffer> =>
+  new TextEncoder().encode(JSON.stringify(value, null, 2) + "\n");
+
 /** Writes `value` as indented JSON, replacing the file in one step. */
-export function writeJsonAtomic(path: string, value: unknown): void {
-  writeFileAtomic(path, [new TextEncoder().encode(JSON.stringify(value, null, 2) + "\n")]);
-}
+export const writeJsonAtomic = (path: string, value: unknown): void =>
+  writeFileAtomic(path, [jsonBytes(value)]);
 
 function writeFully(file: number, chunk: Uint8Array): void {
   for (let at = 0; at < chunk.length;) at += writeSync(file, chunk, at, chunk.length - at);

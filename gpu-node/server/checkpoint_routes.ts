@@ -1,9 +1,15 @@
-/** Checkpoints over HTTP, file by file. Leaves out where they lie (checkpoints.ts). */
+/**
+ * Checkpoints over HTTP, file by file. Leaves out where they lie (checkpoints.ts): an adapter that
+ * this server saved names its base as clients know it.
+ */
 import { z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
-import { checkpointInfo, savedCheckpoint, saveRequest } from "../../shared/wire/gpu.ts";
+import { checkpointInfo, savedCheckpoint, saveRequest, UPLOAD_ID } from "../../shared/wire/gpu.ts";
 import { answers, body } from "../../shared/wire/openapi.ts";
 import { readBody } from "../../shared/wire/parse.ts";
+import { ADAPTER_CONFIG } from "../model/lora.ts";
+import { jsonBytes, readJsonObject } from "../model/files.ts";
+import type { CheckpointInfo } from "./checkpoints.ts";
 import type { GpuHono, GpuServer } from "./server.ts";
 import { within } from "./wait.ts";
 
@@ -20,6 +26,21 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
     if (!policies.sources().has(id)) return;
     throw new CollmError("conflict", `Cannot ${deed} checkpoint '${id}': a policy comes from it`);
   };
+  /** Bytes of a file that clients see otherwise than it lies here, or null. */
+  async function shown(id: string, name: string): Promise<Uint8Array<ArrayBuffer> | null> {
+    if (name !== ADAPTER_CONFIG || UPLOAD_ID.test(id)) return null;
+    const config = readJsonObject(checkpoints.file(id, name));
+    const base = config.base_model_name_or_path;
+    const named = typeof base === "string" ? await policies.nameOfBase(base) : null;
+    return jsonBytes({ ...config, base_model_name_or_path: named });
+  }
+  async function described<Info extends CheckpointInfo>(info: Info): Promise<Info> {
+    const files = info.files.map(async ({ name, bytes }) => ({
+      name,
+      bytes: (await shown(info.id, name))?.length ?? bytes,
+    }));
+    return { ...info, files: await Promise.all(files) };
+  }
   registerPath({
     method: "post",
     path: "/v1/checkpoints",
@@ -39,7 +60,7 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
     const { signal } = c.var.wait;
     const save = checkpoints.save(policies.node, policy, version, form, { signal });
     const saved = await within(save, signal);
-    return c.json(saved, saved.created ? 201 : 200);
+    return c.json(await described(saved), saved.created ? 201 : 200);
   });
 
   registerPath({
@@ -51,7 +72,10 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
     request: { params },
     responses: answers(200, "Files", checkpointInfo),
   });
-  app.get("/v1/checkpoints/:id", (c) => c.json(checkpoints.describe(c.req.param("id"))));
+  app.get(
+    "/v1/checkpoints/:id",
+    async (c) => c.json(await described(checkpoints.describe(c.req.param("id")))),
+  );
 
   registerPath({
     method: "delete",
@@ -79,8 +103,9 @@ export function checkpointRoutes(app: GpuHono, { policies, checkpoints }: GpuSer
     responses: { 200: { description: "The file", content: bytes } },
   });
   app.get("/v1/checkpoints/:id/files/:name{.+}", async (c) => {
-    const file = await Deno.open(checkpoints.file(c.req.param("id"), c.req.param("name")));
-    return c.body(file.readable, 200, { "content-type": "application/octet-stream" });
+    const { id, name } = c.req.param();
+    const content = await shown(id, name) ?? (await Deno.open(checkpoints.file(id, name))).readable;
+    return c.body(content, 200, { "content-type": "application/octet-stream" });
   });
 
   registerPath({

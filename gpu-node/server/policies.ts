@@ -1,13 +1,10 @@
 /**
- * The policies that a GPU server holds: which sources a name may stand for, each policy's
- * tokenizer. A name is looked up among the server's models and checkpoints and is never a path.
+ * The policies that a GPU server holds, each with its tokenizer and chat template. Leaves out what
+ * the names of their sources stand for (sources.ts).
  */
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
-import { HUB_ID } from "../../shared/wire/gpu.ts";
-import { hubIdOf } from "../hub.ts";
-import { isAdapterFolder, readAdapterConfig } from "../model/lora.ts";
 import { type ChatMessage, loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type {
   GpuNode,
@@ -17,8 +14,8 @@ import type {
   UpdateResult,
   WaitOptions,
 } from "../verbs.ts";
-import type { Checkpoints } from "./checkpoints.ts";
 import { type Chat, openChat } from "./chat.ts";
+import { openSources, type SourceOptions, type Sources } from "./sources.ts";
 import { within } from "./wait.ts";
 
 /**
@@ -52,15 +49,11 @@ export interface ServedPolicies {
   close(): void;
   /** Sources and bases of the policies. */
   sources(): Set<string>;
+  readonly nameOfBase: Sources["nameOfBase"];
 }
 
-export interface ServedPoliciesOptions {
+export interface ServedPoliciesOptions extends SourceOptions {
   node: GpuNode;
-  /** Folder of each model by its name. */
-  models: ReadonlyMap<string, string>;
-  checkpoints: Checkpoints;
-  /** Folder of a model on a hub, brought there when needed; absent, hub ids are refused. */
-  fromHub?: (request: LoadRequest) => Promise<string>;
 }
 
 interface Entry {
@@ -71,9 +64,9 @@ interface Entry {
   version: string;
 }
 
-export function servePolicies(
-  { node, models, checkpoints, fromHub }: ServedPoliciesOptions,
-): ServedPolicies {
+export function servePolicies({ node, ...options }: ServedPoliciesOptions): ServedPolicies {
+  const { checkpoints } = options;
+  const { folderOf, baseOf, nameOfBase, withNames } = openSources(options);
   const entries = new Map<string, Entry>();
 
   const entry = (policy: string): Entry => {
@@ -86,50 +79,6 @@ export function servePolicies(
     ...info,
     source: entries.get(info.policy)?.source ?? info.policy,
   });
-
-  /** Folder that a name stands for. */
-  async function folderOf(request: LoadRequest): Promise<string> {
-    const { policy, source } = request;
-    const model = models.get(source);
-    if (model !== undefined) return model;
-    const folder = checkpoints.folder(source);
-    if (folder !== null) {
-      await checkpoints.verify(source);
-      return folder;
-    }
-    const fail = (why: string) => {
-      throw new CollmError("not_found", `Cannot load policy '${policy}': ${why}`);
-    };
-    if (!HUB_ID.test(source)) {
-      const names = [...models.keys()];
-      const hint = names.length ? suggest(source, names) : "the server has no models";
-      fail(`no model or checkpoint '${source}', ${hint}`);
-    }
-    if (!fromHub) fail(`'${source}' is on a hub, which needs a server started with --allow-hub`);
-    return await fromHub!(request);
-  }
-
-  /**
-   * What an adapter extends when the request does not say: what its folder names, if that is one
-   * of this server's models, what they extend, a checkpoint, or a hub's model where those are
-   * allowed. Any other path of its author's is not looked at. Models of the command line may extend
-   * anything.
-   */
-  async function baseOf({ policy, source }: LoadRequest, folder: string) {
-    const base = models.has(source) ? null : namedBase(folder);
-    if (base === null) return undefined;
-    const own = [...models.values()];
-    for (const path of [...own, ...own.map(namedBase), ...checkpoints.folders()]) {
-      if (path === null) continue;
-      if (resolve(path) === resolve(base) || await hubIdOf(path) === base) return path;
-    }
-    if (fromHub && HUB_ID.test(base)) return await folderOf({ policy, source: base });
-    throw new CollmError(
-      "invalid_request",
-      `Cannot load policy '${policy}': its adapter extends '${base.slice(0, 100)}', which is no ` +
-        "model of this server, name one as base",
-    );
-  }
 
   async function load(request: LoadRequest, options: WaitOptions): Promise<PolicyInfo> {
     const { source, policy } = request;
@@ -156,7 +105,7 @@ export function servePolicies(
   function refuseByName(cause: unknown): never {
     if (!(cause instanceof CollmError)) throw cause;
     const { code, message } = cause;
-    throw new CollmError(code, withNames(message, models, checkpoints.root), { cause });
+    throw new CollmError(code, withNames(message), { cause });
   }
 
   async function update(request: UpdateRequest, options: WaitOptions): Promise<UpdateResult> {
@@ -175,6 +124,7 @@ export function servePolicies(
 
   return {
     node,
+    nameOfBase,
     load: (request, options = {}) => within(load(request, options), options.signal),
     refuseByName,
     list: async () => (await node.list()).map(named),
@@ -196,18 +146,3 @@ export function servePolicies(
       new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),
   };
 }
-
-/** A sentence with the names of models and checkpoints in the place of their folders. */
-function withNames(text: string, models: ReadonlyMap<string, string>, root: string): string {
-  let said = text.replaceAll(`${resolve(root)}/`, "").replaceAll(`'${root}/`, "'");
-  for (const [name, folder] of models) {
-    said = said.replaceAll(resolve(folder), name);
-    // A relative path may be any word: only where it is quoted as one.
-    for (const end of ["'", "/"]) said = said.replaceAll(`'${folder}${end}`, `'${name}${end}`);
-  }
-  return said;
-}
-
-/** What the adapter in a folder extends; null where it holds none. */
-const namedBase = (folder: string): string | null =>
-  isAdapterFolder(folder) ? readAdapterConfig(folder).base : null;

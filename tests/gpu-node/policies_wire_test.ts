@@ -10,9 +10,10 @@ import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { Checkpoints } from "../../gpu-node/server/checkpoints.ts";
 import { servePolicies } from "../../gpu-node/server/policies.ts";
+import { openSources } from "../../gpu-node/server/sources.ts";
 import { uploadId } from "../../gpu-node/server/upload_id.ts";
 import { checkUpdate } from "../../gpu-node/server/update.ts";
-import type { UpdateRequest } from "../../gpu-node/verbs.ts";
+import type { PolicyInfo, UpdateRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { listen } from "../../shared/wire/listen.ts";
 import { sequences, TINY, withServer } from "./served.ts";
@@ -55,6 +56,58 @@ Deno.test("POST /v1/policies loads adapters on one base; saved, they load again 
     adapted.forEach((x, i) => assert.ok(Math.abs(x - whole[i]!) < 1e-4));
   }));
 
+const ADAPTER_CONFIG = "adapter_config.json";
+const baseNamed = (text: string): unknown => JSON.parse(text).base_model_name_or_path;
+
+Deno.test("GET /v1/checkpoints names an adapter's base as clients know it; the file here loads here", () =>
+  withServer(async ({ call, app, root }) => {
+    await call("POST", "/v1/policies", { policy: "a", source: "tiny", lora });
+    const { body: saved } = await call("POST", "/v1/checkpoints", { policy: "a" });
+    const path = `/v1/checkpoints/${saved.id}`;
+    const text = await (await app.request(`${path}/files/${ADAPTER_CONFIG}`)).text();
+    assert.equal(baseNamed(text), "tiny");
+    assert.ok(!text.includes(TINY) && !text.includes(root), text);
+    assert.equal(JSON.parse(text).r, lora.rank);
+    const bytes = (info: typeof saved) =>
+      info.files.find(({ name }: { name: string }) => name === ADAPTER_CONFIG).bytes;
+    assert.equal(bytes(saved), text.length);
+    assert.equal(bytes((await call("GET", path)).body), text.length);
+
+    const here = join(root, saved.id);
+    assert.equal(baseNamed(Deno.readTextFileSync(join(here, ADAPTER_CONFIG))), TINY);
+    const local = new Kernel(await cpuDevice());
+    const { policy_version } = await local.load({ policy: "a", source: here });
+    assert.ok(saved.id.endsWith(policy_version));
+  }));
+
+Deno.test("an adapter's base without a name of its own is called as the adapter that extends it, or nothing", async () => {
+  const temp = await Deno.makeTempDir();
+  const kernel = new Kernel(await cpuDevice());
+  await kernel.load({ policy: "p", source: TINY, lora: { rank: 2, alpha: 4 } });
+  const adapter = join(temp, "adapter");
+  await kernel.save("p", adapter);
+  const checkpoints = new Checkpoints(join(temp, "checkpoints"));
+  const named = (models: Record<string, string>) =>
+    openSources({ models: new Map(Object.entries(models)), checkpoints });
+  assert.equal(await named({ a: adapter }).nameOfBase(TINY), "a");
+  assert.equal(await named({ a: adapter, t: TINY }).nameOfBase(TINY), "t");
+  assert.equal(await named({}).nameOfBase(TINY), null);
+  assert.equal(await named({}).nameOfBase("owner/model"), "owner/model");
+  assert.equal(await named({}).nameOfBase(join(checkpoints.root, "upload.x")), "upload.x");
+  // What a client reads there leads back to the base.
+  const config = join(adapter, ADAPTER_CONFIG);
+  const json = JSON.parse(Deno.readTextFileSync(config));
+  const copy = join(temp, "copy");
+  cpSync(adapter, copy, { recursive: true });
+  Deno.writeTextFileSync(
+    join(copy, ADAPTER_CONFIG),
+    JSON.stringify({ ...json, base_model_name_or_path: "a" }),
+  );
+  const request = { policy: "x", source: "upload" };
+  assert.equal(await named({ a: adapter }).baseOf(request, copy), TINY);
+  await Deno.remove(temp, { recursive: true });
+});
+
 Deno.test("an adapter whose base is a path of elsewhere is refused, and the path not looked at", () =>
   withServer(async ({ call, root }) => {
     const kernel = new Kernel(await cpuDevice());
@@ -83,10 +136,18 @@ Deno.test("openHttpNode brings an adapter and its base, and takes either form ba
     await local.update(update("p") as UpdateRequest);
     await local.save("p", join(folder, "adapter"), { state: true });
 
-    const there = await node.load({ policy: "p", source: join(folder, "adapter"), base: TINY });
-    assert.equal(there.policy_version, (await local.list())[0]!.policy_version);
-    await node.save("p", join(folder, "back"), { state: true });
-    assert.ok(existsSync(join(folder, "back", "adapter_config.json")));
+    const [{ policy_version }] = await local.list() as [PolicyInfo];
+    const adapter = join(folder, "adapter");
+    const there = await node.load({ policy: "p", source: adapter, base: TINY });
+    assert.equal(there.policy_version, policy_version);
+    const back = join(folder, "back");
+    await node.save("p", back, { state: true });
+    // It loads here, and there again without its base being named: that is brought along.
+    assert.equal(baseNamed(Deno.readTextFileSync(join(back, ADAPTER_CONFIG))), TINY);
+    const again = { policy: "again", source: back };
+    assert.equal((await local.load(again)).policy_version, policy_version);
+    const other = openHttpNode(server.url);
+    assert.equal((await other.load(again)).policy_version, policy_version);
     await node.save("p", join(folder, "merged"), { form: "merged" });
     assert.ok(existsSync(join(folder, "merged", "model.safetensors")));
     assert.deepEqual(readdirSync(root).filter((name) => !name.startsWith("upload.")), []);
