@@ -20,7 +20,7 @@ import type { Tokenizer } from "../model/tokenizer.ts";
 import { type Asked, chatForm, completionForm, errorOf, type Form } from "./openai_form.ts";
 import { streamed } from "./openai_stream.ts";
 import type { ServedPolicies } from "./policies.ts";
-import { sample, type WireSampleRequest } from "./sample.ts";
+import { asTokens, sample, type WireSampleRequest } from "./sample.ts";
 import type { GpuHono, GpuServer } from "./server.ts";
 import type { Wait } from "./wait.ts";
 
@@ -72,7 +72,8 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
   app.post("/v1/completions", async (c) => {
     const asked = await readBody(c.req, completionRequest, "completion request");
     const tokenizer = tokenizerOf(policies, asked.model);
-    const prompts = asTokens(asked.prompt, tokenizer);
+    const { signal } = c.var.wait;
+    const prompts = await asTokens(policies, asked.model, promptsOf(asked.prompt), signal);
     const form = completionForm(asked, prompts, tokenizer);
     const most = asked.max_tokens ?? DEFAULT_TOKENS.completions;
     return await answer(policies, asked, prompts, most, form, c.var.wait);
@@ -90,7 +91,7 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
   app.post("/v1/chat/completions", async (c) => {
     const asked = await readBody(c.req, chatRequest, "chat request");
     const tokenizer = tokenizerOf(policies, asked.model);
-    const prompts = [await policies.chat(asked.model, asked.messages, c.var.wait)];
+    const prompts = [await policies.texts(asked.model).chat(asked.messages, c.var.wait)];
     const form = chatForm(asked, prompts, tokenizer);
     const most = asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULT_TOKENS.chat;
     return await answer(policies, asked, prompts, most, form, c.var.wait);
@@ -126,14 +127,9 @@ function tokenizerOf(policies: ServedPolicies, model: string): Tokenizer {
 }
 
 /** A flat list of token ids is one prompt, a list of texts or lists is several. */
-function asTokens(
-  prompt: string | number[] | (string | number[])[],
-  tokenizer: Tokenizer,
-): number[][] {
+function promptsOf(prompt: string | number[] | (string | number[])[]): (string | number[])[] {
   const one = typeof prompt === "string" || prompt.every((x) => typeof x === "number");
-  return (one ? [prompt as string | number[]] : prompt as (string | number[])[]).map((p) =>
-    typeof p === "string" ? tokenizer.encode(p, { addSpecialTokens: true }) : p
-  );
+  return one ? [prompt as string | number[]] : prompt as (string | number[])[];
 }
 
 function wireRequest(asked: Asked, prompts: number[][], max_tokens: number): WireSampleRequest {

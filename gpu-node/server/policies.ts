@@ -1,11 +1,11 @@
 /**
- * The policies that a GPU server holds, each with its tokenizer and chat template. Leaves out what
+ * The policies that a GPU server holds, each with its tokenizer. Leaves out what
  * the names of their sources stand for (sources.ts).
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
-import { type ChatMessage, loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type {
   GpuNode,
   LoadRequest,
@@ -14,8 +14,8 @@ import type {
   UpdateResult,
   WaitOptions,
 } from "../verbs.ts";
-import { type Chat, openChat } from "./chat.ts";
 import { openSources, type SourceOptions, type Sources } from "./sources.ts";
+import { openTexts, type Texts } from "./texts.ts";
 import { within } from "./wait.ts";
 
 /**
@@ -36,16 +36,12 @@ export interface ServedPolicies {
   unload(policy: string, options?: WaitOptions): Promise<void>;
   /** Tokenizer of a policy's source, null when it has none; throws not_found. */
   tokenizer(policy: string): Tokenizer | null;
-  /** Tokens of a conversation by its chat template, which runs elsewhere and for a bounded time. */
-  chat(
-    policy: string,
-    messages: readonly ChatMessage[],
-    options?: WaitOptions,
-  ): Promise<number[]>;
+  /** Its texts to tokens; throws not_found, and invalid_request when its source has no tokenizer. */
+  texts(policy: string): Pick<Texts, "encode" | "chat">;
   /** Its version as last told by the device; throws not_found. */
   version(policy: string): string;
   names(): string[];
-  /** Ends the threads of chat templates. The node is its owner's. */
+  /** Ends the threads of texts. The node is its owner's. */
   close(): void;
   /** Sources and bases of the policies. */
   sources(): Set<string>;
@@ -60,7 +56,7 @@ interface Entry {
   source: string;
   base: string | undefined;
   tokenizer: Tokenizer | null;
-  chat: Chat | null;
+  texts: Texts | null;
   version: string;
 }
 
@@ -89,14 +85,14 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
     const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
     const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
     const info = await node.load({ ...request, source: folder, ...base && { base } }, options);
-    entries.get(policy)?.chat?.close();
-    const chat = readable === undefined ? null : openChat(policy, readable);
+    entries.get(policy)?.texts?.close();
+    const texts = tokenizer && openTexts(policy, readable!, tokenizer);
     const version = info.policy_version;
     entries.set(policy, {
       source,
       base: request.base ?? (base && checkpoints.idOf(base)),
       tokenizer,
-      chat,
+      texts,
       version,
     });
     return named(info);
@@ -118,7 +114,7 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
   async function unload(policy: string, options: WaitOptions): Promise<void> {
     entry(policy);
     await node.unload(policy, options);
-    entries.get(policy)?.chat?.close();
+    entries.get(policy)?.texts?.close();
     entries.delete(policy);
   }
 
@@ -131,16 +127,16 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
     update: (request, options = {}) => within(update(request, options), options.signal),
     unload: (policy, options = {}) => within(unload(policy, options), options.signal),
     tokenizer: (policy) => entry(policy).tokenizer,
-    async chat(policy, messages, options) {
-      const { chat } = entry(policy);
-      if (chat) return await chat.apply(messages, options);
+    texts(policy) {
+      const { texts } = entry(policy);
+      if (texts) return texts;
       const why = "its folder has no tokenizer";
-      throw new CollmError("invalid_request", `Cannot chat with policy '${policy}': ${why}`);
+      throw new CollmError("invalid_request", `Cannot take texts of policy '${policy}': ${why}`);
     },
     version: (policy) => entry(policy).version,
     names: () => [...entries.keys()],
     close() {
-      for (const { chat } of entries.values()) chat?.close();
+      for (const { texts } of entries.values()) texts?.close();
     },
     sources: () =>
       new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),

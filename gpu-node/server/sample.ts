@@ -27,7 +27,10 @@ export async function sample(
   wire: WireSampleRequest,
   { signal, onPiece }: DrawOptions = {},
 ): Promise<WireSampleAnswer> {
-  const { request, rows, tokenizer, stops } = plan(policies, wire);
+  const tokens = asTokens(policies, wire.policy, wire.prompts, signal);
+  // Nothing is waited for where nothing need be: requests go to the device in the order they came.
+  const prompts = Array.isArray(tokens) ? tokens : await tokens;
+  const { request, rows, tokenizer, stops } = plan(policies, wire, prompts);
   const watched = stops.length > 0 || onPiece !== undefined;
   const texts = watched ? rows.map(() => rowText(tokenizer, stops)) : null;
   const { completions, policy_version } = texts
@@ -48,14 +51,9 @@ const withTexts = ({ completions, policy_version }: SampleResult, tokenizer: Tok
 });
 
 /** What the device is asked for, and what each of its rows is to the client. */
-function plan(policies: ServedPolicies, wire: WireSampleRequest) {
+function plan(policies: ServedPolicies, wire: WireSampleRequest, prompts: number[][]) {
   const { policy, n, max_tokens, temperature, top_p, top_k } = wire;
   const tokenizer = policies.tokenizer(policy);
-  const prompts = wire.prompts.map((prompt) =>
-    typeof prompt === "string"
-      ? need(tokenizer, policy, "a text as prompt").encode(prompt, { addSpecialTokens: true })
-      : prompt
-  );
   const seeds = promptSeeds(wire);
   const rows = prompts.flatMap((_, prompt_index) =>
     Array.from({ length: n }, (_, k) => ({
@@ -65,7 +63,7 @@ function plan(policies: ServedPolicies, wire: WireSampleRequest) {
   );
   const all = [wire.stop ?? []].flat();
   const stops = all.filter((stop) => typeof stop === "string");
-  if (stops.length) need(tokenizer, policy, "a text as stop");
+  if (stops.length) policies.texts(policy);
   const request: SampleRequest = {
     policy,
     prompts: rows.map(({ prompt_index }) => prompts[prompt_index]!),
@@ -148,10 +146,19 @@ function promptSeeds({ policy, prompts, n, seed, seeds }: WireSampleRequest): nu
   return [...crypto.getRandomValues(new Uint32Array(prompts.length))];
 }
 
-function need(tokenizer: Tokenizer | null, policy: string, what: string): Tokenizer {
-  if (tokenizer) return tokenizer;
-  throw new CollmError(
-    "invalid_request",
-    `Cannot sample policy '${policy}' with ${what}: its folder has no tokenizer`,
-  );
+/** Prompts as token ids, those that are texts by the policy's tokenizer. */
+export function asTokens(
+  policies: ServedPolicies,
+  policy: string,
+  prompts: readonly (string | number[])[],
+  signal: AbortSignal | undefined,
+): number[][] | Promise<number[][]> {
+  const texts = prompts.filter((prompt) => typeof prompt === "string");
+  const options = signal ? { signal } : {};
+  const encoded = texts.length ? policies.texts(policy).encode(texts, options) : [];
+  const placed = (tokens: number[][]) => {
+    let at = 0;
+    return prompts.map((prompt) => typeof prompt === "string" ? tokens[at++]! : prompt);
+  };
+  return Array.isArray(encoded) ? placed(encoded) : encoded.then(placed);
 }

@@ -1,0 +1,133 @@
+/** Chat templates of a server: run beside it, for a bounded time, each for its own policy. */
+import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
+import { openTexts, SHORT } from "../../gpu-node/server/texts.ts";
+import { CollmError } from "../../shared/errors.ts";
+import { withServer } from "./served.ts";
+
+const GOOD = "models/collm-tiny";
+const tokenizer = await loadTokenizer(GOOD);
+const messages = [{ role: "user", content: "ICML" }];
+/** Some 10^12 turns. */
+const ENDLESS =
+  "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}" +
+  "{% endfor %}{% endfor %}{% endfor %}";
+
+async function withEndless(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    cpSync(GOOD, folder, { recursive: true });
+    Deno.writeTextFileSync(join(folder, "chat_template.jinja"), ENDLESS);
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const refused = (code: string, why: RegExp) => (error: unknown) =>
+  error instanceof CollmError && error.code === code && why.test(error.message);
+
+Deno.test("a chat template that does not end is refused, and holds up nobody else", () =>
+  withEndless((bad) =>
+    withServer(async ({ call }) => {
+      const ended: string[] = [];
+      const chat = async (model: string) => {
+        const answer = await call("POST", "/v1/chat/completions", {
+          model,
+          messages,
+          max_tokens: 4,
+        });
+        ended.push(model);
+        return answer;
+      };
+      const [refused, answered] = await Promise.all([chat("bad"), chat("good")]);
+      assert.equal(refused.status, 400);
+      assert.equal(
+        refused.body.detail,
+        "Cannot apply the chat template of policy 'bad': it ran for more than 2000 ms",
+      );
+      assert.equal(answered.status, 200, JSON.stringify(answered.body));
+      assert.deepEqual(ended, ["good", "bad"]);
+    }, { models: { bad, good: GOOD } })
+  ));
+
+Deno.test("openTexts gives the tokens of applyChat, one conversation after another", async () => {
+  const { applyChat } = tokenizer;
+  const texts = openTexts("p", GOOD, tokenizer);
+  const other = [...messages, { role: "assistant", content: "1" }, ...messages];
+  assert.deepEqual(
+    await Promise.all([texts.chat(messages), texts.chat(other)]),
+    [applyChat(messages), applyChat(other)],
+  );
+  await assert.rejects(texts.chat([null] as unknown as typeof messages), CollmError);
+  assert.deepEqual(await texts.chat(messages), applyChat(messages));
+  texts.close();
+  await assert.rejects(texts.chat(messages), refused("not_found", /it was unloaded$/));
+});
+
+Deno.test("openTexts starts again after a template that does not end, and refuses when closed", () =>
+  withEndless(async (bad) => {
+    const texts = openTexts("p", bad, tokenizer, 50);
+    for (const _ of "ab") {
+      await assert.rejects(texts.chat(messages), refused("invalid_request", /more than 50 ms$/));
+    }
+    texts.close();
+    const long = openTexts("p", bad, tokenizer, 1e6);
+    const waiting = [long.chat(messages), long.chat(messages)];
+    const checks = waiting.map((w) => assert.rejects(w, refused("not_found", /unloaded$/)));
+    await new Promise((resolve) => setTimeout(resolve));
+    long.close();
+    await Promise.all(checks);
+    const gone = AbortSignal.abort(new CollmError("deadline", "Cannot wait"));
+    await assert.rejects(
+      openTexts("p", bad, tokenizer).chat(messages, { signal: gone }),
+      /Cannot wait/,
+    );
+  }));
+
+Deno.test("openTexts takes a long text beside the caller's work, other texts in between", async () => {
+  const texts = openTexts("p", GOOD, tokenizer);
+  const [long, short] = ["the ICML deadline. ".repeat(2e4), "x".repeat(SHORT)];
+  const ends: string[] = [];
+  let ticks = 0;
+  const timer = setInterval(() => ticks++);
+  const encodeLong = (all: string[]) => Promise.resolve(texts.encode(all));
+  const both = encodeLong([long, short]).finally(() => ends.push("both"));
+  const other = encodeLong([`${short}y`]).finally(() => ends.push("other"));
+  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: true });
+  const encoded = await both;
+  clearInterval(timer);
+  assert.ok(ticks > 1, `${ticks} ticks`);
+  assert.deepEqual([...encoded, ...await other], [long, short, `${short}y`].map(encode));
+  assert.deepEqual(ends, ["other", "both"]);
+  // Short ones are no work for a thread.
+  assert.deepEqual(openTexts("p", "nowhere", tokenizer).encode([short]), [encode(short)]);
+
+  const gone = new AbortController();
+  const dropped = Promise.resolve(texts.encode([long, long], { signal: gone.signal }));
+  gone.abort(new CollmError("deadline", "Cannot wait"));
+  await assert.rejects(dropped, /Cannot wait/);
+  texts.close();
+  await assert.rejects(
+    encodeLong([long]),
+    refused("not_found", /^Cannot take a text as prompt of policy 'p': it was unloaded$/),
+  );
+});
+
+Deno.test("POST /v1/sample and completions take long texts: refused for their tokens, not for time", () =>
+  withServer(async ({ call }) => {
+    const prompt = "the ICML deadline. ".repeat(6e4);
+    const tokens = tokenizer.encode(prompt, { addSpecialTokens: true }).length;
+    const refusal = new RegExp(`${tokens + 4} tokens exceed its 512 positions`);
+    const more = { max_tokens: 4 };
+    const sampled = await call("POST", "/v1/sample", { policy: "p", prompts: [prompt], ...more });
+    assert.equal(sampled.status, 400);
+    assert.match(sampled.body.detail, refusal);
+    const completed = await call("POST", "/v1/completions", { model: "p", prompt, ...more });
+    assert.match(completed.body.error.message, refusal);
+    const messages = [{ role: "user", content: prompt }];
+    const chat = await call("POST", "/v1/chat/completions", { model: "p", messages, ...more });
+    assert.match(chat.body.error.message, /tokens exceed its 512 positions/);
+  }, { models: { p: GOOD } }));
