@@ -1,6 +1,6 @@
 /**
  * What an update from outside must hold before the device sees it: the fields that its loss reads,
- * in the length of the response, and no field of another loss.
+ * in the length of the response, and no field of another loss or of an option that is not given.
  */
 import { CollmError } from "../../shared/errors.ts";
 import type { LossName, UpdateRequest, UpdateSequence } from "../verbs.ts";
@@ -34,6 +34,9 @@ const READ_BY: readonly [keyof UpdateSequence, readonly LossName[]][] = [
   ["read_at", ["value_mse"]],
   ["weight", ["cross_entropy"]],
 ];
+
+/** Fields that are read where an option is given. */
+const WITH = [["old_value", "clip"], ["ref_logprobs", "kl_coef"]] as const;
 
 /** What is wrong with the options, or null. */
 function wrongOption({ loss, clip, ratio, kl_coef }: UpdateRequest): string | null {
@@ -79,5 +82,8 @@ function wrongSequence(request: UpdateRequest, s: UpdateSequence): string | null
   }
   const unread = READ_BY.find(([field, losses]) => s[field] !== undefined && !losses.includes(loss))
     ?.[0];
-  return unread ? `has ${unread}, which the loss ${loss} does not read` : null;
+  if (unread) return `has ${unread}, which the loss ${loss} does not read`;
+  const [idle, option] =
+    WITH.find(([field, name]) => s[field] !== undefined && request[name] === undefined) ?? [];
+  return idle ? `has ${idle}, which is read with ${option} only` : null;
 }

@@ -268,6 +268,16 @@ const WRONG: [string, UpdateRequest, RegExp][] = [
     unread("read_at"),
   ],
   [
+    "an old value that nothing is clipped to",
+    { ...value, batch: [{ ...s, target: 1, old_value: 1 }] },
+    /batch\[0\] has old_value, which is read with clip only$/,
+  ],
+  [
+    "a reference without a price",
+    { ...gradient, batch: [{ ...s, advantage: 1, ref_logprobs: [-1, -1] }] },
+    /batch\[0\] has ref_logprobs, which is read with kl_coef only$/,
+  ],
+  [
     "an advantage of labels",
     { ...base, loss: "cross_entropy", batch: [{ ...s, advantage: 1 }] },
     unread("advantage"),
@@ -299,6 +309,8 @@ Deno.test("checkUpdate takes every loss with what it reads", () => {
   const whole = { ...s, old_logprobs, ref_logprobs: [-1, -2], advantages: [1, 2] };
   checkUpdate({ ...clip, clip: 0.1, ratio: "sequence", kl_coef: 0.1, batch: [whole] });
   checkUpdate({ ...gradient, kl_coef: 0, batch: [{ ...s, advantage: 1 }] });
+  const { old_logprobs: _, ...priced } = whole;
+  checkUpdate({ ...gradient, kl_coef: 0, batch: [priced] });
   checkUpdate({ ...value, clip: 0.2, batch: [{ ...s, target: 1, old_value: 0, read_at: 4 }] });
   checkUpdate({ ...base, loss: "cross_entropy", batch: [{ ...s, weight: 2 }] });
 });

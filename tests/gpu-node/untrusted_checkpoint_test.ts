@@ -124,6 +124,32 @@ Deno.test("load refuses moments that are misshaped, unknown, alone or not finite
     }
   }));
 
+Deno.test("load refuses a value head that is not finite, of weights of its own or of an adapter", () =>
+  inTemp(async (temp, kernel) => {
+    for (const lora of [undefined, { rank: 2, alpha: 4 }]) {
+      const source = join(temp, `c${lora ? 1 : 0}`);
+      const value_head = { seed: 1 };
+      await kernel.load({ policy: "w", source: TINY, value_head, ...lora && { lora } });
+      await kernel.save("w", source);
+      await kernel.unload("w");
+      const path = join(source, "value_head.safetensors");
+      const { tensors } = readSafetensors(path);
+      for (const [bad, index] of [[NaN, 0], [Infinity, 3], [-Infinity, 1]] as const) {
+        for (const [name, { shape, data }] of tensors) {
+          if (data.length <= index) continue;
+          const changed = data.map((x, i) => i === index ? bad : x);
+          writeSafetensors(path, new Map(tensors).set(name, { shape, data: changed } as never));
+          const what = `Cannot use '${path}': tensor '${name}' holds ${bad} at index ${index}`;
+          await assert.rejects(kernel.load({ policy: "x", source }), { message: what });
+          assert.deepEqual(await kernel.list(), []);
+        }
+      }
+      writeSafetensors(path, tensors);
+      assert.equal((await kernel.load({ policy: "x", source })).has_value_head, true);
+      await kernel.unload("x");
+    }
+  }));
+
 Deno.test("load refuses an adapter that is not finite or scaled beyond reason, and keeps no base", () =>
   inTemp(async (temp, kernel) => {
     const source = join(temp, "c");
