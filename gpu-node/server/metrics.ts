@@ -4,13 +4,14 @@
  */
 import { loadPrometheus } from "../../deps.ts";
 import type { DeviceCall } from "../scheduler.ts";
-import type { GpuNode, SampleResult, UpdateResult } from "../verbs.ts";
+import type { GpuNode, UpdateResult } from "../verbs.ts";
 
 export interface Metrics {
   /** A request is answered; `path` is any path, of which only known verbs are told apart. */
   request(path: string, status: number, seconds: number): void;
   call(call: DeviceCall): void;
-  sampled(result: Pick<SampleResult, "completions">): void;
+  /** So many tokens were drawn. */
+  sampled(tokens: number): void;
   updated(result: UpdateResult): void;
   restarted(): void;
   /** Prometheus' text form. */
@@ -63,7 +64,7 @@ export async function createMetrics({ waiting, policies }: MetricsOptions): Prom
   const powers = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
   const fill = histogram("batch_requests", "Requests in one sample batch", powers);
   const rows = histogram("batch_rows", "Prompts in one sample batch", powers);
-  const tokens = counter("tokens_total", "Tokens sampled and learnt from", "kind");
+  const tokens = counter("tokens_total", "Tokens drawn, and learnt from", "kind");
   const mismatch = histogram(
     "logprob_mismatch",
     "Mean |log-probability of an update's tokens - the one they were sampled with|",
@@ -91,10 +92,7 @@ export async function createMetrics({ waiting, policies }: MetricsOptions): Prom
       fill.observe(call.requests);
       rows.observe(call.rows);
     },
-    sampled({ completions }) {
-      const count = completions.reduce((sum, { tokens }) => sum + tokens.length, 0);
-      tokens.inc({ kind: "sampled" }, count);
-    },
+    sampled: (count) => tokens.inc({ kind: "sampled" }, count),
     updated({ tokens: count, logprob_mismatch }) {
       tokens.inc({ kind: "trained" }, count);
       if (logprob_mismatch !== undefined) mismatch.observe(logprob_mismatch);
@@ -105,13 +103,31 @@ export async function createMetrics({ waiting, policies }: MetricsOptions): Prom
   };
 }
 
-/** A node whose tokens are counted. */
-export const counted = (node: GpuNode, { sampled, updated }: Metrics): GpuNode => ({
+/**
+ * A node whose tokens are counted: all that were drawn, also those after a stop text and, as far as
+ * they were told, those of requests that were given up. What clients get is less.
+ */
+export const counted = (
+  node: GpuNode,
+  { sampled, updated }: Pick<Metrics, "sampled" | "updated">,
+): GpuNode => ({
   ...node,
-  async sample(request, options) {
-    const result = await node.sample(request, options);
-    sampled(result);
-    return result;
+  async sample(request, options = {}) {
+    const { onTokens } = options;
+    let told = 0;
+    const watching = onTokens && {
+      onTokens(row: number, tokens: number[], logprobs: number[]) {
+        told += tokens.length;
+        onTokens(row, tokens, logprobs);
+      },
+    };
+    try {
+      const result = await node.sample(request, { ...options, ...watching });
+      told = result.completions.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      return result;
+    } finally {
+      sampled(told);
+    }
   },
   async update(request, options) {
     const result = await node.update(request, options);

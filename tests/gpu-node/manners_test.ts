@@ -6,9 +6,12 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openHttpNode } from "../../gpu-node/client/http.ts";
+import { cpuDevice } from "../../gpu-node/device.ts";
+import { Kernel } from "../../gpu-node/kernel.ts";
 import { openScheduler, type ScheduledNode } from "../../gpu-node/scheduler.ts";
-import { createMetrics, verbOf } from "../../gpu-node/server/metrics.ts";
+import { counted, createMetrics, verbOf } from "../../gpu-node/server/metrics.ts";
 import { timeoutOf } from "../../gpu-node/server/wait.ts";
+import type { GpuNode, SampleOptions, SampleRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { listen } from "../../shared/wire/listen.ts";
 import { type GatedNode, gatedNode } from "./gated_node.ts";
@@ -270,8 +273,7 @@ Deno.test("createMetrics counts batches, tokens, mismatch and restarts", async (
   const metrics = await createMetrics({ waiting: () => 3, policies: () => 2 });
   metrics.call({ verb: "sample", requests: 5, rows: 9, waited: [0.002, 0.02], seconds: 0.5 });
   metrics.call({ verb: "update", requests: 1, rows: 1, waited: [0], seconds: 2 });
-  const completion = { tokens: [1, 2, 3], logprobs: [0, 0, 0], finish_reason: "stop" as const };
-  metrics.sampled({ completions: [completion, completion] });
+  metrics.sampled(6);
   metrics.updated({
     loss: 1,
     grad_norm: 1,
@@ -296,6 +298,47 @@ Deno.test("createMetrics counts batches, tokens, mismatch and restarts", async (
       "collm_queue_depth 3",
     ]
   ) assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+});
+
+Deno.test("counted counts every token drawn, also those after a stop text and before drawing ended", async () => {
+  const kernel = new Kernel(await cpuDevice());
+  const drawn: number[] = [];
+  const watched: boolean[] = [];
+  /** Tells tokens one by one, as a worker does. */
+  const dripping: GpuNode = Object.assign(Object.create(kernel), {
+    load: kernel.load.bind(kernel),
+    async sample(request: SampleRequest, { onTokens, signal }: SampleOptions = {}) {
+      watched.push(onTokens !== undefined);
+      const whole = await kernel.sample(request);
+      for (let at = 0; onTokens && at < request.max_tokens; at++) {
+        signal?.throwIfAborted();
+        whole.completions.forEach(({ tokens, logprobs }, row) =>
+          onTokens(row, tokens.slice(at, at + 1), logprobs.slice(at, at + 1))
+        );
+      }
+      return whole;
+    },
+  });
+  const node = Object.assign(Object.create(dripping), {
+    sample: counted(dripping, { sampled: (n) => drawn.push(n), updated() {} }).sample,
+  });
+  await withServer(async ({ call }) => {
+    const ask = { policy: "p", prompts: ["ab"], n: 2, max_tokens: 20, seed: 3, stop_tokens: [] };
+    const whole = (await call("POST", "/v1/sample", ask)).body.completions;
+    assert.deepEqual([drawn.pop(), watched.pop()], [40, false]);
+    // The first row ends early, the second is drawn to its end all the same.
+    const [first, second] = whole.map(({ text }: { text: string }) => text);
+    const at = [...first].findIndex((_, i) => i > 0 && !second.includes(first.slice(i, i + 3)));
+    const one = first.slice(at, at + 3);
+    const cut = (await call("POST", "/v1/sample", { ...ask, stop: one })).body.completions;
+    assert.ok(cut[0].tokens.length < 20 && cut[1].tokens.length === 20);
+    assert.equal(drawn.pop(), 40);
+    // Alone, it ends the drawing, with the tokens that hold the stop text.
+    const alone = await call("POST", "/v1/sample", { ...ask, n: 1, stop: one });
+    assert.equal(drawn.pop(), alone.body.completions[0].tokens.length);
+    assert.equal((await call("POST", "/v1/sample", { ...ask, prompts: [[9999]] })).status, 400);
+    assert.equal(drawn.pop(), 0);
+  }, { node, models: { p: "models/collm-tiny" } });
 });
 
 Deno.test("verbOf knows few names", () => {
