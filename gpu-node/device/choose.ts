@@ -7,6 +7,7 @@ import { CollmError, suggest } from "../../shared/errors.ts";
 import type { Device } from "../device.ts";
 import { Graph } from "../graph/graph.ts";
 import { DEVICE_CHOICES, type DeviceChoice, type DeviceName } from "../verbs.ts";
+import { probeWebGpu } from "./probe.ts";
 import { runtimeDevice, type Traits } from "./runtime.ts";
 
 const TRAITS: Record<DeviceName, Traits> = {
@@ -42,6 +43,8 @@ export async function openDevice(choice: DeviceChoice, threads?: number): Promis
 async function open(name: "webgpu" | "cuda", threads?: number): Promise<Device> {
   const missing = lacking(name);
   if (missing) throw unavailable(name, missing);
+  const why = name === "webgpu" ? await probeWebGpu() : null;
+  if (why !== null) throw unavailable(name, `${why}; ${NEEDS[name]}`);
   const device = await runtimeDevice(TRAITS[name], threads);
   try {
     await runOnce(device);
@@ -49,6 +52,13 @@ async function open(name: "webgpu" | "cuda", threads?: number): Promise<Device> 
     throw unavailable(name, `${reasonOf(cause)}; ${NEEDS[name]}`, cause);
   }
   return device;
+}
+
+/** Rejects with the runtime's reason where no program runs on WebGPU. */
+export async function tryWebGpu(): Promise<void> {
+  const device = await runtimeDevice(TRAITS.webgpu);
+  await runOnce(device).catch((cause) => Promise.reject(new Error(reasonOf(cause))));
+  await device.close();
 }
 
 const unavailable = (name: DeviceName, why: string, cause?: unknown) =>

@@ -17,8 +17,8 @@ function start(args: string[], env: Record<string, string> = {}): Deno.ChildProc
 }
 
 /** Exit code and outputs of a run that ends by itself. */
-async function run(args: string[]) {
-  const { code, stdout, stderr } = await start(args).output();
+async function run(args: string[], env?: Record<string, string>) {
+  const { code, stdout, stderr } = await start(args, env).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
@@ -111,6 +111,18 @@ for (const [what, args, message] of REFUSED) {
   });
 }
 
+Deno.test({
+  name: "deno task gpu --device webgpu without a driver says so, and no driver says more",
+  // Elsewhere the driver is part of the system.
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const env = { VK_DRIVER_FILES: "/nowhere/icd.json", VK_LOADER_LAYERS_DISABLE: "~all~" };
+    const { code, stderr } = await run(["--device", "webgpu", "--port", "0"], env);
+    assert.match(stderr, /^Error: Cannot use device 'webgpu': .*(adapter|Vulkan).*\n$/);
+    assert.equal(code, 1);
+  },
+});
+
 Deno.test("deno task gpu says that its port is in use", async () => {
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { code, stderr } = await run(["--port", String(taken.addr.port)]);
@@ -124,7 +136,7 @@ Deno.test("deno task gpu says that its port is in use", async () => {
 
 Deno.test("deno task gpu --help shows every flag", async () => {
   const { code, stdout } = await run(["--help"]);
-  for (const flag of ["--port", "--host", "--model", "--allow-hub", "--max-queue", "COLLM_TOKEN"]) {
+  for (const flag of ["--port", "--host", "--model", "--threads", "--allow-hub", "COLLM_TOKEN"]) {
     assert.ok(stdout.includes(flag), flag);
   }
   assert.equal(code, 0);
