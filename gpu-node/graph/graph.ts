@@ -98,7 +98,9 @@ export class Graph {
     attributes: Record<string, Attribute> = {},
     domain = "",
   ): Tensor[] {
-    const tensors = outputs.map((o) => o ? { name: this.name(op), ...o } : null);
+    const tensors = outputs.map((o) =>
+      o ? { dtype: o.dtype, shape: o.shape, name: this.name(op) } : null
+    );
     this.nodes.push({
       op,
       domain,

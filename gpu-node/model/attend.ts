@@ -53,6 +53,7 @@ export function attend(
  * One query per row, q [batch, heads, 1, d], on the keys of two pieces, of which the first is
  * masked by `bias` [batch, 1, 1, length]. That one may have a row per prompt instead of a row per
  * query: queries of one prompt follow each other and become rows of one product with its keys.
+ * `lengths` int64 [2] are those of the pieces (lengthsOf).
  */
 export function attendBehind(
   g: Graph,
@@ -61,6 +62,7 @@ export function attendBehind(
   behind: LayerCache,
   own: LayerCache,
   bias: Tensor,
+  lengths: Tensor,
 ): Tensor {
   const batch = q.shape[0]!;
   const queries = reshape(g, q, [batch, kvHeads, heads / kvHeads, headDim]);
@@ -69,15 +71,21 @@ export function attendBehind(
   const scores = pieces.map(({ key }) => on(queries, swapLast(g, key)));
   scores[0] = add(g, scores[0]!, bias);
   const all = softmax(g, concat(g, scores, 3, "all"));
-  const lengths = pieces.map(({ key }) => size(g, key, 2));
   const weights = g.emit(
     "Split",
-    [all, concat(g, lengths, 0)],
+    [all, lengths],
     scores.map(({ dtype, shape }) => ({ dtype, shape })),
     { axis: 3 },
   );
   const [first, second] = pieces.map(({ value }, i) => on(weights[i]!, value));
   return reshape(g, add(g, first!, second!), [batch, heads, 1, headDim]);
+}
+
+/** Run-time lengths of pieces of cache, int64 [pieces]; `more` new keys in the last. */
+export function lengthsOf(g: Graph, pieces: readonly LayerCache[], more: number): Tensor {
+  const lengths = concat(g, pieces.map(({ key }) => size(g, key, 2)), 0);
+  const added = BigInt64Array.from(pieces, (_, i) => i === pieces.length - 1 ? BigInt(more) : 0n);
+  return add(g, lengths, g.constant(added, [pieces.length]));
 }
 
 /** x [prompts·group, kvHeads, rows, k] · y [prompts, kvHeads, k, n], a group on each of y. */

@@ -12,7 +12,7 @@ import { rmsNorm, rotary, type RotaryTables } from "../graph/ops/nn.ts";
 import { concat, gatherRows, reshape, reshapeTo, shapeOf, transpose } from "../graph/ops/shape.ts";
 import type { Dim, Tensor } from "../graph/tensor.ts";
 import type { LoraTarget } from "../verbs.ts";
-import { attend, attendBehind, type LayerCache } from "./attend.ts";
+import { attend, attendBehind, type LayerCache, lengthsOf } from "./attend.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Parameters } from "./project.ts";
 import type { ModelSpec } from "./spec.ts";
@@ -181,13 +181,18 @@ export function cachedDecoder(
   const byRow = (x: Tensor) =>
     reshape(g, size ? transpose(g, x, [0, 2, 1, 3]) : x, [flat, heads * headDim]);
   const present: LayerCache[] = [];
+  const lengths = behind && lengthsOf(g, [behind[0]!, past![0]!], 1);
   let x = reshape(g, gatherRows(g, w.embedding, tokens), [flat, hiddenSize]);
+  let normed = rmsNorm(g, x, w.layers[0]!.inputNorm, normEps);
+  const advance = (y: Tensor, norm: Tensor) => {
+    [x, normed] = addNorm(g, x, y, norm, normEps);
+  };
   for (const [i, layer] of w.layers.entries()) {
     const turn = (y: Tensor, n: number, norm?: Tensor) => {
       const split = byHead(y, n);
       return rotary(g, norm ? rmsNorm(g, split, norm, normEps) : split, positions, w.tables);
     };
-    const [q, k, v] = apply(g, layer.qkv, rmsNorm(g, x, layer.inputNorm, normEps));
+    const [q, k, v] = apply(g, layer.qkv, normed);
     const query = turn(q!, heads, layer.headNorms?.[0]);
     const grow = (before: Tensor | undefined, y: Tensor) =>
       before ? concat(g, [before, y], 2, total) : y;
@@ -195,14 +200,26 @@ export function cachedDecoder(
       key: grow(past?.[i]?.key, turn(k!, kvHeads, layer.headNorms?.[1])),
       value: grow(past?.[i]?.value, byHead(v!, kvHeads)),
     };
-    present.push(own);
     const o = behind
-      ? attendBehind(g, config, query, behind[i]!, own, bias)
+      ? attendBehind(g, config, query, behind[i]!, own, bias, lengths!)
       : attend(g, config, query, own, bias);
-    x = add(g, x, apply(g, layer.output, byRow(o))[0]!);
-
-    const [gate, up] = apply(g, layer.gateUp, rmsNorm(g, x, layer.postNorm, normEps));
-    x = add(g, x, apply(g, layer.down, mul(g, silu(g, gate!), up!))[0]!);
+    present.push(own);
+    advance(apply(g, layer.output, byRow(o))[0]!, layer.postNorm);
+    const [gate, up] = apply(g, layer.gateUp, normed);
+    const down = apply(g, layer.down, mul(g, silu(g, gate!), up!))[0]!;
+    advance(down, w.layers[i + 1]?.inputNorm ?? w.norm);
   }
-  return { hidden: rmsNorm(g, x, w.norm, normEps), present };
+  return { hidden: normed, present };
+}
+
+/** The sum and its norm, in one pass. */
+function addNorm(g: Graph, x: Tensor, y: Tensor, w: Tensor, eps: number): [Tensor, Tensor] {
+  const [normed, sum] = g.emit(
+    "SkipSimplifiedLayerNormalization",
+    [x, y, w],
+    [x, null, null, x],
+    { epsilon: { float: eps } },
+    "com.microsoft",
+  ) as [Tensor, Tensor];
+  return [sum, normed];
 }
