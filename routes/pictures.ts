@@ -1,112 +1,81 @@
 /**
- * Pictures, as SVG or PNG: of a joint action on a task that the caller gives, or of a turn of a
- * recorded episode, whose state is found by playing it again up to there.
- * Leaves out drawing: environments do, those that can.
+ * What a team made, as a file: a picture (SVG, PNG), or a build for other programs (commands of a
+ * data pack, a schematic). Leaves out drawing and building: environments do, those that can.
  */
 import { type Context, z } from "../deps.ts";
-import type { Environment, PerAgent } from "../shared/environments/environment.ts";
 import { svgToPng } from "../shared/environments/picture.ts";
 import { CollmError } from "../shared/errors.ts";
 import { environmentId, episodeId } from "../shared/wire/fields.ts";
-import { parse } from "../shared/wire/parse.ts";
 import { episodePicture, taskPicture } from "../shared/wire/pictures.ts";
-import { answers, type Edge, type EdgeApp, episodesOf } from "./edge.ts";
+import { answers, type Edge, type EdgeApp } from "./edge.ts";
+import { askedFor, type Played, recorded } from "./played.ts";
 
-const FORMATS = { svg: "image/svg+xml", png: "image/png" } as const;
-type Format = keyof typeof FORMATS;
+/** Files by the end of their route. */
+const FILES = {
+  "render.svg": { type: "image/svg+xml", make: async (p: Played) => await drawn(p) },
+  "render.png": { type: "image/png", make: async (p: Played) => await pngOf(drawn(p)) },
+  "build.mcfunction": { type: "text/plain", make: (p: Played) => built(p, "mcfunction") },
+  "build.schem": { type: "application/octet-stream", make: (p: Played) => built(p, "schem") },
+};
 
 export function pictureRoutes(app: EdgeApp, edge: Edge): void {
-  const draws = (
+  const shows = (
     base: string,
-    operationId: string,
-    summary: string,
+    subject: string,
+    what: string,
     { params, query }: { params: z.ZodObject; query: z.ZodObject },
-    draw: (c: Context) => Promise<string>,
+    find: (edge: Edge, c: Context) => Promise<Played>,
   ) => {
-    for (const format of Object.keys(FORMATS) as Format[]) {
-      const path = `${base}/render.${format}`;
+    for (const [file, { type, make }] of Object.entries(FILES)) {
+      const path = `${base}/${file}`;
+      const [verb, format] = file.split(".") as [string, string];
+      const summary = verb === "render" ? `Picture of ${what}` : `Build of ${what}, as a file`;
       const schema = z.string().openapi({ format: "binary" });
       app.openAPIRegistry.registerPath({
         ...{ method: "get", path, summary, request: { params, query } },
-        operationId: `${operationId}As${format === "svg" ? "Svg" : "Png"}`,
+        operationId: `${verb}${subject}As${format[0]!.toUpperCase()}${format.slice(1)}`,
         tags: ["pictures"],
         responses: {
-          ...answers(200, "The picture", schema),
-          200: { description: "The picture", content: { [FORMATS[format]]: { schema } } },
+          ...answers(200, "The file", schema),
+          200: { description: "The file", content: { [type]: { schema } } },
         },
       });
       app.get(path.replace("{id}", ":id"), async (c) => {
-        const svg = await draw(c);
-        const picture = format === "svg" ? svg : await pngOf(svg);
-        const headers = { "content-type": FORMATS[format], "content-security-policy": "sandbox" };
-        return new Response(picture as BodyInit, { headers });
+        const content = await make(await find(edge, c));
+        const headers = { "content-type": type, "content-security-policy": "sandbox" };
+        return new Response(content as BodyInit, { headers });
       });
     }
   };
-
-  draws(
+  shows(
     "/v1/environments/{id}",
-    "renderActions",
-    "Picture of what a joint action makes of a task",
+    "Actions",
+    "what a joint action makes of a task",
     { params: z.object({ id: environmentId }), query: taskPicture },
-    (c) => {
-      const { task: input, actions, options, title } = parse(
-        taskPicture,
-        c.req.query(),
-        "the query",
-      );
-      const environment = edge.createEnvironment(c.req.param("id")!, options);
-      const render = rendererOf(environment);
-      return Promise.resolve(render(environment.task(input).task, actions, title));
-    },
+    askedFor,
   );
-
-  draws(
+  shows(
     "/v1/episodes/{id}",
-    "renderEpisode",
-    "Picture of a turn of an episode, the last one played if not said otherwise",
+    "Episode",
+    "a turn of an episode, the last one played if not said otherwise",
     { params: z.object({ id: episodeId }), query: episodePicture },
-    async (c) => {
-      const { turn, title } = parse(episodePicture, c.req.query(), "the query");
-      return await drawTurn(edge, c.req.param("id")!, turn, title);
-    },
+    recorded,
   );
 }
 
-async function drawTurn(
-  edge: Edge,
-  id: string,
-  turn: number | undefined,
-  title: string | undefined,
-): Promise<string> {
-  const [episode] = await episodesOf(edge).transcripts([id]);
-  const { environment: name, options, task, seed, turns } = episode!;
-  const environment = edge.createEnvironment(name, options);
-  const render = rendererOf(environment);
-  const played = turns.filter(({ rewards }) => rewards !== null)
-    .map(({ agents }): PerAgent<string> =>
-      Object.fromEntries(Object.entries(agents).map(([agent, { action }]) => [agent, action!.text]))
-    );
-  const drawn = turn ?? played.length;
-  const actions = played[drawn - 1];
-  if (!actions) {
-    throw new CollmError(
-      "not_found",
-      `Cannot draw turn ${drawn} of episode '${id}': ${played.length} of its turns are played`,
-    );
-  }
-  let { state } = await environment.reset(task, seed);
-  for (const before of played.slice(0, drawn - 1)) {
-    ({ state } = await environment.step(task, state, before));
-  }
-  return render(task, actions, title ?? `${id}, turn ${drawn}`, state);
-}
-
-function rendererOf(environment: Environment): NonNullable<Environment["render"]> {
-  if (environment.render) return environment.render.bind(environment);
+function drawn({ environment, task, actions, title, state }: Played): string {
+  if (environment.render) return environment.render(task, actions, title, state);
   throw new CollmError(
     "not_found",
     `Cannot draw environment '${environment.id}': it has no picture`,
+  );
+}
+
+function built({ environment, task, actions }: Played, format: string): Promise<Uint8Array> {
+  if (environment.exportAs) return environment.exportAs(task, actions, format);
+  throw new CollmError(
+    "not_found",
+    `Cannot export environment '${environment.id}': nothing is built there that has a file`,
   );
 }
 
@@ -115,12 +84,7 @@ async function pngOf(svg: string): Promise<Uint8Array> {
     return await svgToPng(svg);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotCapable)) throw cause;
-    throw new CollmError(
-      "unavailable",
-      "Cannot draw PNG: this edge runs without a disk, ask for SVG",
-      {
-        cause,
-      },
-    );
+    const why = "Cannot draw PNG: this edge runs without a disk, ask for SVG";
+    throw new CollmError("unavailable", why, { cause });
   }
 }

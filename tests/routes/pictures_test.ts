@@ -1,4 +1,4 @@
-/** Pictures over HTTP: of tasks, of turns of episodes, and of what cannot be drawn. */
+/** Pictures and builds over HTTP: of tasks, of turns of episodes, and of what cannot be shown. */
 import assert from "node:assert/strict";
 import { createEnvironment } from "../../shared/environments/registry.ts";
 import { assertProblem, replica, withEdge } from "./edge.ts";
@@ -37,7 +37,7 @@ Deno.test("GET render.svg of an episode draws a turn with all that was there bef
       await get("/v1/episodes/e1/render.svg"),
       "not_found",
       404,
-      "Cannot draw turn 0 of episode 'e1': 0 of its turns are played",
+      "Cannot show turn 0 of episode 'e1': 0 of its turns are played",
     );
     // Somewhere to walk to on the first turn, for every direction that is blocked.
     const texts = [{ agent_1: "/move ESES", agent_2: "/move WNWN" }, {
@@ -77,4 +77,39 @@ Deno.test("GET render refuses what has no picture and queries that are wrong", a
   await refused({ task: 3, actions }, /'task' is/);
   await refused({ task: { word: "I" }, actions: { agent_1: 1 } }, /'actions' is/);
   await refused({ task: { word: "I" }, actions: {} }, /agent 'agent_1' needs a text/);
+});
+
+Deno.test("GET build.mcfunction and build.schem are the environment's own files", async () => {
+  await withEdge(async ({ app, get, post }) => {
+    const environment = createEnvironment("str_build");
+    const task = { word: "I" };
+    const file = async (path: string) => {
+      const response = await app.request(path);
+      assert.equal(response.status, 200);
+      return {
+        type: response.headers.get("content-type"),
+        bytes: new Uint8Array(await response.arrayBuffer()),
+      };
+    };
+    const path = "/v1/environments/str_build/build";
+    for (const [format, type] of [["mcfunction", "text/plain"], ["schem", "application/"]]) {
+      const answer = await file(`${path}.${format}?${query({ task, actions })}`);
+      assert.ok(answer.type!.startsWith(type!), answer.type!);
+      const expected = await environment.exportAs!(environment.task(task).task, actions, format!);
+      assert.deepEqual(answer.bytes, expected);
+    }
+    await post("/v1/episodes", { id: "e1", environment: "str_build", task, seed: 1 });
+    for (const [agent, text] of Object.entries(actions)) {
+      await post(`/v1/episodes/e1/actions/${agent}`, { turn: 1, text });
+    }
+    const { bytes } = await file("/v1/episodes/e1/build.mcfunction");
+    assert.match(new TextDecoder().decode(bytes), /^setblock .* minecraft:obsidian/m);
+    const maps = query({ task: "resource_gathering_train_11x7_000123", actions: {} });
+    assertProblem(
+      await get(`/v1/environments/resource_gathering/build.schem?${maps}`),
+      "not_found",
+      404,
+      "Cannot export environment 'resource_gathering': nothing is built there that has a file",
+    );
+  });
 });
