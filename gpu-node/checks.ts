@@ -6,7 +6,7 @@ import { CollmError } from "../shared/errors.ts";
 import { isTemperature, TEMPERATURES } from "../shared/temperature.ts";
 import { positionsOf } from "./model/rope.ts";
 import type { Policy } from "./policy.ts";
-import type { SampleRequest } from "./verbs.ts";
+import { type AlternativesOptions, MOST_ALTERNATIVES, type SampleRequest } from "./verbs.ts";
 
 export interface Limits {
   name: string;
@@ -50,6 +50,30 @@ export function checkSequence(
   if (Number.isInteger(start) && start >= 1 && start <= tokens.length) return;
   const why = `position ${start} is outside a sequence of ${tokens.length} tokens`;
   throw refuse(limits, deed, why);
+}
+
+/** Most numbers that one request may have listed. */
+const MOST_LISTED = 2 ** 20;
+
+/** `positions`: tokens in whose place others are listed. */
+export function checkAlternatives(
+  policy: string,
+  { count, temperature }: AlternativesOptions,
+  positions: number,
+): void {
+  const fail = (why: string) => {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot list alternatives of policy '${policy}': ${why}`,
+    );
+  };
+  if (!Number.isInteger(count) || count < 1 || count > MOST_ALTERNATIVES) {
+    fail(`count is ${count}, expected a whole number from 1 to ${MOST_ALTERNATIVES}`);
+  }
+  if (!isTemperature(temperature)) fail(`temperature is ${temperature}, expected ${TEMPERATURES}`);
+  if (count * positions > MOST_LISTED) {
+    fail(`${count} at ${positions} tokens exceed ${MOST_LISTED}`);
+  }
 }
 
 export function checkPrompts(limits: Limits, request: SampleRequest): void {

@@ -5,7 +5,7 @@
  */
 import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
-import { checkLength, checkPrompts, checkSequence, limitsOf } from "./checks.ts";
+import { checkAlternatives, checkLength, checkPrompts, checkSequence, limitsOf } from "./checks.ts";
 import { type Device, dispose } from "./device.ts";
 import { type FrozenPolicy, isFrozenRequest, loadFrozen } from "./frozen/load.ts";
 import { sampleFrozen } from "./frozen/sample.ts";
@@ -15,7 +15,7 @@ import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
 import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
 import { ProgramLibrary } from "./program/library.ts";
-import { readLogprobs, readValues } from "./run_forward.ts";
+import { readAlternatives, readLogprobs, readValues } from "./run_forward.ts";
 import { runUpdate } from "./run_update.ts";
 import { type SampleJob, Sampler } from "./sample/sampler.ts";
 import type {
@@ -28,6 +28,8 @@ import type {
   SampleRequest,
   SampleResult,
   SaveOptions,
+  ScoreOptions,
+  ScoreResult,
   Sequence,
   UpdateRequest,
   UpdateResult,
@@ -123,16 +125,24 @@ export class Kernel implements GpuNode {
     return results;
   }
 
-  async score(name: string, sequences: Sequence[]) {
+  async score(
+    name: string,
+    sequences: Sequence[],
+    { alternatives }: ScoreOptions = {},
+  ): Promise<ScoreResult> {
     const policy = this.#get(name);
     const limits = limitsOf(policy);
     sequences.forEach((s) => checkSequence(limits, "score", s.tokens, s.prompt_length));
-    return {
-      logprobs: isFrozen(policy)
-        ? await scoreFrozen(policy, sequences)
-        : await readLogprobs(this.#library, policy, sequences),
-      policy_version: policy.version,
-    };
+    if (alternatives) {
+      const positions = sequences.map((s) => s.tokens.length - s.prompt_length);
+      checkAlternatives(name, alternatives, positions.reduce((a, b) => a + b, 0));
+    }
+    const scored = isFrozen(policy)
+      ? await scoreFrozen(policy, sequences, alternatives)
+      : alternatives
+      ? await readAlternatives(this.#library, policy, sequences, alternatives)
+      : { logprobs: await readLogprobs(this.#library, policy, sequences) };
+    return { ...scored, policy_version: policy.version };
   }
 
   async values(name: string, sequences: ValueSequence[]) {

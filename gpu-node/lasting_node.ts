@@ -124,7 +124,8 @@ export function openLastingNode(
     list: () => survive("list policies", null, (used) => used.list()),
     sampleTogether,
     sample: (request, options = {}) => sampleTogether([request], [options])[0]!,
-    score: (policy, sequences) => survive("score", policy, (used) => used.score(policy, sequences)),
+    score: (policy, sequences, options) =>
+      survive("score", policy, (used) => used.score(policy, sequences, options)),
     values: (policy, sequences) =>
       survive("read values of", policy, (used) => used.values(policy, sequences)),
     async update(request) {

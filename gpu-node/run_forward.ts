@@ -1,9 +1,15 @@
 /** The verbs that read: log-probabilities and values, in micro-batches of similar length. */
 import { type Policy, weightsOf } from "./policy.ts";
 import { microBatches, responseRows, rightPadded, valueRows } from "./program/batch.ts";
-import { isWide } from "./program/forward.ts";
+import { isWide, MOST_LOGITS } from "./program/forward.ts";
 import type { ProgramLibrary } from "./program/library.ts";
-import type { Sequence, ValueSequence } from "./verbs.ts";
+import type {
+  Alternatives,
+  AlternativesOptions,
+  ScoreResult,
+  Sequence,
+  ValueSequence,
+} from "./verbs.ts";
 
 /** Padded tokens of one forward run. */
 const TOKENS_PER_RUN = 16384;
@@ -36,6 +42,58 @@ export async function readLogprobs(
     }
   }
   return result;
+}
+
+/**
+ * Log-probabilities of the tokens after each prompt, and the most likely tokens in their place. A
+ * sequence with many of them and a large vocabulary runs several times, for some of them each.
+ */
+export async function readAlternatives(
+  library: ProgramLibrary,
+  policy: Policy,
+  sequences: readonly Sequence[],
+  { count, temperature }: AlternativesOptions,
+  mostLogits = MOST_LOGITS,
+): Promise<Required<Pick<ScoreResult, "logprobs" | "alternatives">>> {
+  const program = await library.alternatives(policy.spec);
+  const most = Math.max(1, Math.floor(mostLogits / policy.spec.config.vocabSize));
+  const logprobs: number[][] = sequences.map(() => []);
+  const alternatives: Alternatives[][] = sequences.map(() => []);
+  const lengths = sequences.map((s) => s.tokens.length);
+  for (const group of microBatches(lengths, Math.min(TOKENS_PER_RUN, most))) {
+    const batch = group.map((i) => sequences[i]!);
+    const tokens = rightPadded(batch.map((s) => s.tokens));
+    const { rows, targets } = responseRows(batch, tokens.dims[1]!);
+    const owners = group.flatMap((i) =>
+      Array<number>(sequences[i]!.tokens.length - sequences[i]!.prompt_length).fill(i)
+    );
+    for (let from = 0; from < rows.length; from += most) {
+      const part = <T extends Int32Array>(all: T) => {
+        const data = all.subarray(from, from + most);
+        return { data, dims: [data.length] };
+      };
+      const output = await program.run({
+        ...weightsOf(policy),
+        tokens,
+        rows: part(rows),
+        targets: part(targets),
+        inverse_temperature: { data: Float32Array.of(1 / (temperature || 1)), dims: [] },
+      });
+      const values = (name: string) => output[name]!.data as Float32Array;
+      const width = output["top"]!.dims[1]!;
+      values("given").forEach((given, row) => {
+        const owner = owners[from + row]!;
+        const listed = [row * width, row * width + Math.min(count, width)] as const;
+        logprobs[owner]!.push(values("logprobs")[row]!);
+        alternatives[owner]!.push({
+          tokens: [...values("alternatives").subarray(...listed)],
+          logprobs: [...values("top").subarray(...listed)],
+          given,
+        });
+      });
+    }
+  }
+  return { logprobs, alternatives };
 }
 
 /** Value-head outputs, one per sequence. */

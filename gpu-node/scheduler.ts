@@ -220,9 +220,9 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
       const job: Job = { verb: "sample", policy, numbers, sample: { request, options } };
       return enqueue(job, options.signal, () => node.sample(request, options));
     },
-    score(policy, sequences, { signal } = {}) {
+    score(policy, sequences, { signal, ...options } = {}) {
       const job: Job = { verb: "score", policy, numbers: lengths(sequences) };
-      return enqueue(job, signal, () => node.score(policy, sequences));
+      return enqueue(job, signal, () => node.score(policy, sequences, options));
     },
     values(policy, sequences, { signal } = {}) {
       const job: Job = { verb: "values", policy, numbers: lengths(sequences) };

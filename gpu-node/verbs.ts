@@ -36,6 +36,35 @@ export interface WaitOptions {
   signal?: AbortSignal;
 }
 
+/** Of the distribution softmax(logits / temperature); 0 stands for 1, as greedy completions say it. */
+export interface AlternativesOptions {
+  /** Tokens listed at each position, from 1 to MOST_ALTERNATIVES. */
+  count: number;
+  temperature: number;
+}
+export const MOST_ALTERNATIVES = 20;
+
+export interface ScoreOptions extends WaitOptions {
+  /** Lists the most likely tokens in the place of each scored one. */
+  alternatives?: AlternativesOptions;
+}
+
+/** In the place of one scored token. */
+export interface Alternatives {
+  /** The most likely tokens, the likeliest first, and their log-probabilities. */
+  tokens: number[];
+  logprobs: number[];
+  /** That of the scored token under the same distribution. */
+  given: number;
+}
+
+export interface ScoreResult {
+  logprobs: number[][];
+  /** By sequence, then token. */
+  alternatives?: Alternatives[][];
+  policy_version: string;
+}
+
 export interface SampleOptions extends WaitOptions {
   /** Called with the fresh tokens of prompt `row`, in order, while generation goes on. */
   onTokens?: (row: number, tokens: number[], logprobs: number[]) => void;
@@ -237,11 +266,7 @@ export interface GpuNode {
   load(request: LoadRequest, options?: WaitOptions): Promise<PolicyInfo>;
   list(): Promise<PolicyInfo[]>;
   sample(request: SampleRequest, options?: SampleOptions): Promise<SampleResult>;
-  score(
-    policy: string,
-    sequences: Sequence[],
-    options?: WaitOptions,
-  ): Promise<{ logprobs: number[][]; policy_version: string }>;
+  score(policy: string, sequences: Sequence[], options?: ScoreOptions): Promise<ScoreResult>;
   values(
     policy: string,
     sequences: ValueSequence[],

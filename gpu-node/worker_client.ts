@@ -121,7 +121,8 @@ export function openWorkerNode(
     list: () => call("list"),
     sampleTogether,
     sample: (request, options = {}) => sampleTogether([request], [options])[0]!,
-    score: (policy, sequences) => call("score", policy, sequences),
+    score: (policy, sequences, { signal: _, ...options } = {}) =>
+      call("score", policy, sequences, options),
     values: (policy, sequences) => call("values", policy, sequences),
     update: (request) => call("update", request),
     save: (policy, folder, options) => call("save", policy, folder, options),

@@ -19,7 +19,7 @@ import {
 import { callJson, type CallOptions } from "../../shared/wire/call.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { downloadCheckpoint, folderUnder, isFolder, uploadCheckpoint } from "./checkpoint.ts";
-import type { GpuNode, SampleResult, Sequence, ValueSequence } from "../verbs.ts";
+import type { GpuNode, SampleResult, ScoreOptions, Sequence, ValueSequence } from "../verbs.ts";
 
 /**
  * @param url Address of the server, `http://host:port`
@@ -67,8 +67,8 @@ export function openHttpNode(url: string, options: CallOptions = {}): GpuNode {
       result.completions.forEach((c, row) => onTokens?.(row, c.tokens, c.logprobs));
       return result;
     },
-    score: (policy, sequences, { signal } = {}) =>
-      call("POST", "/v1/score", scoreAnswer, scoreBody(policy, sequences), { signal }),
+    score: (policy, sequences, { signal, ...more } = {}) =>
+      call("POST", "/v1/score", scoreAnswer, scoreBody(policy, sequences, more), { signal }),
     values: (policy, sequences, { signal } = {}) =>
       call("POST", "/v1/values", valuesAnswer, valuesBody(policy, sequences), { signal }),
     update: (request, { signal } = {}) =>
@@ -102,8 +102,13 @@ export const resultOf = (answer: z.output<typeof sampleAnswer>): SampleResult =>
 });
 
 // Callers may hand in more than the verb reads; the server refuses what it does not know.
-export const scoreBody = (policy: string, sequences: readonly Sequence[]) => ({
+export const scoreBody = (
+  policy: string,
+  sequences: readonly Sequence[],
+  { alternatives }: ScoreOptions = {},
+) => ({
   policy,
+  ...alternatives && { alternatives },
   sequences: sequences.map(({ tokens, prompt_length }) => ({ tokens, prompt_length })),
 });
 export const valuesBody = (policy: string, sequences: readonly ValueSequence[]) => ({

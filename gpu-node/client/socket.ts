@@ -171,7 +171,7 @@ export function openSocketNode(url: string, options: CallOptions = {}): GpuNode 
       return resultOf(await call("sample", sampleAnswer, body, options, again));
     },
     score: (policy, sequences, options) =>
-      call("score", scoreAnswer, scoreBody(policy, sequences), options),
+      call("score", scoreAnswer, scoreBody(policy, sequences, options), options),
     values: (policy, sequences, options) =>
       call("values", valuesAnswer, valuesBody(policy, sequences), options),
     update: (request, options) => call("update", updateAnswer, request, options),

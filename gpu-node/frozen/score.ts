@@ -3,7 +3,7 @@
  * forward pass per micro-batch. Padding is on the right, where no earlier position sees it.
  */
 import { microBatches, rightPadded } from "../program/batch.ts";
-import type { Sequence } from "../verbs.ts";
+import type { Alternatives, AlternativesOptions, ScoreResult, Sequence } from "../verbs.ts";
 import { logSumExp } from "./draw.ts";
 import type { FrozenPolicy } from "./load.ts";
 import { freeCache } from "./model.ts";
@@ -17,8 +17,10 @@ export const MOST_LOGITS = 2 ** 26;
 export async function scoreFrozen(
   { model, vocabSize }: FrozenPolicy,
   sequences: readonly Sequence[],
-): Promise<number[][]> {
-  const result: number[][] = sequences.map(() => []);
+  asked?: AlternativesOptions,
+): Promise<Pick<ScoreResult, "logprobs" | "alternatives">> {
+  const logprobs: number[][] = sequences.map(() => []);
+  const alternatives: Alternatives[][] = sequences.map(() => []);
   // The last token predicts nothing that is asked for.
   const inputs = sequences.map(({ tokens }) => tokens.slice(0, -1));
   const scored = sequences.flatMap((s, i) => s.tokens.length > s.prompt_length ? [i] : []);
@@ -34,12 +36,33 @@ export async function scoreFrozen(
     freeCache(past);
     group.forEach((i, b) => {
       const { tokens, prompt_length } = sequences[i]!;
-      result[i] = tokens.slice(prompt_length).map((token, k) => {
+      tokens.slice(prompt_length).forEach((token, k) => {
         const start = (b * time + prompt_length - 1 + k) * vocab;
         const row = logits.subarray(start, start + vocab);
-        return row[token]! - logSumExp(row);
+        logprobs[i]!.push(row[token]! - logSumExp(row));
+        if (asked) alternatives[i]!.push(mostLikely(row, token, asked));
       });
     });
   }
-  return result;
+  return { logprobs, ...asked && { alternatives } };
+}
+
+/** The most likely tokens by logits [vocab]; of equal ones the first. */
+function mostLikely(
+  logits: Float32Array,
+  token: number,
+  { count, temperature }: AlternativesOptions,
+): Alternatives {
+  const scale = 1 / (temperature || 1);
+  const mass = logSumExp(logits, scale);
+  const tokens: number[] = [];
+  for (let id = 0; id < logits.length; id++) {
+    if (tokens.length === count && logits[id]! <= logits[tokens[count - 1]!]!) continue;
+    let at = tokens.length;
+    while (at > 0 && logits[tokens[at - 1]!]! < logits[id]!) at--;
+    tokens.splice(at, 0, id);
+    tokens.length = Math.min(tokens.length, count);
+  }
+  const logprob = (id: number) => logits[id]! * scale - mass;
+  return { tokens, logprobs: tokens.map(logprob), given: logprob(token) };
 }

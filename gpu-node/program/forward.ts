@@ -1,9 +1,10 @@
 /**
- * The programs that read a model without changing it: score (log-probabilities of given tokens)
- * and value (value head at one position per sequence). Both over right-padded batches.
+ * The programs that read a model without changing it: score (log-probabilities of given tokens),
+ * the most likely tokens in their place, and value (value head at one position per sequence). Both over right-padded batches.
  * Inputs: tokens int32 [batch, time]; rows int32 [rows] = flat positions (batch*time) to read.
  */
 import { Graph } from "../graph/graph.ts";
+import { cast, mul } from "../graph/ops/elementwise.ts";
 import { headLogprobs } from "../graph/ops/head.ts";
 import { tokenLogprobs } from "../graph/ops/nn.ts";
 import { pickRows } from "../graph/ops/shape.ts";
@@ -12,6 +13,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { headWeight, hiddenStates, logits, valueHead } from "../model/decoder.ts";
 import { parameterInputs, type Parameters } from "../model/project.ts";
 import type { ModelSpec } from "../model/spec.ts";
+import { MOST_ALTERNATIVES } from "../verbs.ts";
 
 /** Hidden states of the chosen rows, [rows, hidden]. */
 export function chosenHidden(
@@ -27,7 +29,7 @@ export function chosenHidden(
 }
 
 /** Most logits that exist at once: 268 MB, and an update would hold them three times. */
-const MOST_LOGITS = 2 ** 26;
+export const MOST_LOGITS = 2 ** 26;
 
 /** Whether the vocabulary of a run with so many rows is taken in pieces. */
 export const isWide = ({ vocabSize }: ModelConfig, rows: number): boolean =>
@@ -53,6 +55,32 @@ export function scoreGraph(spec: ModelSpec, positions: number, wide: boolean): G
   const p = parameterInputs(g, spec.shapes);
   const hidden = chosenHidden(g, spec, p, positions);
   g.output("logprobs", targetLogprobs(g, spec, p, hidden, wide));
+  return g;
+}
+
+/**
+ * The most likely tokens at the chosen rows, at 1 / `inverse_temperature`: outputs
+ * alternatives int32 and top [rows, count], the likeliest first; given [rows], the log-probabilities of `targets` at that
+ * temperature; logprobs [rows], those at temperature 1.
+ */
+export function alternativesGraph(spec: ModelSpec, positions: number): Graph {
+  const g = new Graph();
+  const p = parameterInputs(g, spec.shapes);
+  const raw = logits(g, spec.config, p, chosenHidden(g, spec, p, positions));
+  const targets = g.input("targets", "int32", ["rows"]);
+  const tempered = mul(g, raw, g.input("inverse_temperature", "float32", []));
+  const all = g.emit1("LogSoftmax", [tempered], raw.shape, { axis: -1 });
+  const shape = ["rows", Math.min(MOST_ALTERNATIVES, spec.config.vocabSize)] as const;
+  const [top, tokens] = g.emit(
+    "TopK",
+    [all, g.indices([shape[1]])],
+    [{ dtype: "float32", shape }, { dtype: "int64", shape }],
+    { axis: 1, largest: 1, sorted: 1 },
+  ) as [Tensor, Tensor];
+  g.output("top", top);
+  g.output("alternatives", cast(g, tokens, "int32"));
+  g.output("given", tokenLogprobs(g, tempered, targets));
+  g.output("logprobs", tokenLogprobs(g, raw, targets));
   return g;
 }
 

@@ -7,7 +7,7 @@ import { positionsOf } from "../model/rope.ts";
 import type { ModelSpec } from "../model/spec.ts";
 import { joinGraph, rowsGraph } from "./cache.ts";
 import { type DecodeForm, decodeGraph } from "./decode.ts";
-import { scoreGraph, valueGraph } from "./forward.ts";
+import { alternativesGraph, scoreGraph, valueGraph } from "./forward.ts";
 import { type PrefillForm, prefillGraph } from "./prefill.ts";
 import {
   applyGraph,
@@ -53,6 +53,14 @@ export class ProgramLibrary {
       `score.${wide}`,
       spec,
       () => this.device.compile(scoreGraph(spec, positionsOf(spec.config), wide)),
+    );
+  }
+
+  alternatives(spec: ModelSpec): Promise<Program> {
+    return this.#once(
+      "alternatives",
+      spec,
+      () => this.device.compile(alternativesGraph(spec, positionsOf(spec.config))),
     );
   }
 

@@ -17,6 +17,7 @@ import { answers, body } from "../../shared/wire/openapi.ts";
 import { parse, readBody } from "../../shared/wire/parse.ts";
 import { problemResponse, toProblem } from "../../shared/wire/problem.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
+import { checkListing, listAlternatives } from "./alternatives.ts";
 import { type Asked, chatForm, completionForm, errorOf, type Form } from "./openai_form.ts";
 import { streamed } from "./openai_stream.ts";
 import type { ServedPolicies } from "./policies.ts";
@@ -108,10 +109,16 @@ async function answer(
 ): Promise<Response> {
   const request = wireRequest(asked, prompts, most);
   if (asked.stream) return await streamed(policies, request, form, wait, asked.stream_options);
-  const { completions, policy_version } = await sample(policies, request, wait);
+  const { alternatives: count } = form;
+  if (count > 0) checkListing(request, prompts.length, count);
+  const answer = await sample(policies, request, wait);
+  const { completions, policy_version } = answer;
+  const listed = count > 0
+    ? await listAlternatives(policies, request, prompts, answer, count, wait.signal)
+    : [];
   return Response.json({
     ...form.head(false),
-    choices: completions.map((drawn, index) => form.choice(index, drawn)),
+    choices: completions.map((drawn, index) => form.choice(index, drawn, listed[index])),
     usage: form.usage(completions.reduce((sum, { tokens }) => sum + tokens.length, 0)),
     policy_version,
   });

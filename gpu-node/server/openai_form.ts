@@ -6,6 +6,7 @@ import type { z } from "../../deps.ts";
 import type { chatRequest, completionRequest } from "../../shared/wire/openai.ts";
 import { toProblem } from "../../shared/wire/problem.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
+import type { Listed } from "./alternatives.ts";
 import type { Piece } from "./row_text.ts";
 import type { WireSampleAnswer } from "./sample.ts";
 
@@ -15,9 +16,12 @@ export type Asked = CompletionAsked | ChatAsked;
 type Drawn = WireSampleAnswer["completions"][number];
 
 export interface Form {
+  /** Tokens that are listed in the place of each one drawn, beside its own. */
+  readonly alternatives: number;
   /** Fields that every answer or chunk begins with. */
   head(chunk: boolean): Record<string, unknown>;
-  choice(index: number, drawn: Drawn): unknown;
+  /** `listed`: alternatives to each token, where they are asked for. */
+  choice(index: number, drawn: Drawn, listed?: readonly Listed[]): unknown;
   /** Opens a choice; null where the first piece does. */
   opening(index: number): unknown;
   piece(index: number, piece: Piece): unknown;
@@ -50,24 +54,37 @@ export function completionForm(
   const wanted = typeof logprobs === "number";
   /** Length of each choice's tokens as texts so far. */
   const offsets = new Map<number, number>();
-  const listed = (index: number, { tokens, logprobs: token_logprobs }: Omit<Piece, "text">) => {
+  /** Alternatives by text. The token drawn is always among them. */
+  const topOf = ({ tokens, logprobs }: Listed, drawn: string, own: number) => {
+    const top: Record<string, number> = {};
+    tokens.forEach((id, i) => top[tokenText(tokenizer, id)] ??= logprobs[i]!);
+    return { ...top, [drawn]: own };
+  };
+  const listed = (
+    index: number,
+    { tokens, logprobs: token_logprobs }: Omit<Piece, "text">,
+    alternatives?: readonly Listed[],
+  ) => {
     if (!wanted) return null;
     const texts = tokens.map((id) => tokenText(tokenizer, id));
+    const top_logprobs = alternatives?.map((a, k) => topOf(a, texts[k]!, token_logprobs[k]!)) ??
+      null;
     const text_offset = texts.map((text) => {
       const at = offsets.get(index) ?? 0;
       offsets.set(index, at + text.length);
       return at;
     });
-    return { tokens: texts, token_logprobs, top_logprobs: null, text_offset };
+    return { tokens: texts, token_logprobs, top_logprobs, text_offset };
   };
   return {
     ...common(prompts),
+    alternatives: logprobs ?? 0,
     head: heading("cmpl", model, "text_completion", "text_completion"),
-    choice: (index, drawn) => ({
+    choice: (index, drawn, alternatives) => ({
       index,
       text: drawn.text,
       finish_reason: drawn.finish_reason,
-      logprobs: listed(index, drawn),
+      logprobs: listed(index, drawn, alternatives),
       token_ids: drawn.tokens,
       seed: drawn.seed,
     }),
@@ -91,27 +108,35 @@ export function completionForm(
 }
 
 export function chatForm(
-  { model, logprobs }: ChatAsked,
+  { model, logprobs, top_logprobs }: ChatAsked,
   prompts: readonly number[][],
   tokenizer: Tokenizer,
 ): Form {
-  const listed = ({ tokens, logprobs: values }: Omit<Piece, "text">) => {
+  const said = (id: number, logprob: number) => {
+    const token = tokenText(tokenizer, id);
+    return { token, logprob, bytes: [...new TextEncoder().encode(token)] };
+  };
+  const listed = (
+    { tokens, logprobs: values }: Omit<Piece, "text">,
+    alternatives?: readonly Listed[],
+  ) => {
     if (!logprobs) return null;
     const content = tokens.map((id, k) => {
-      const token = tokenText(tokenizer, id);
-      const bytes = [...new TextEncoder().encode(token)];
-      return { token, logprob: values[k]!, bytes, top_logprobs: [] };
+      const top = alternatives?.[k];
+      const top_logprobs = top?.tokens.map((other, i) => said(other, top.logprobs[i]!)) ?? [];
+      return { ...said(id, values[k]!), top_logprobs };
     });
     return { content, refusal: null };
   };
   return {
     ...common(prompts),
+    alternatives: top_logprobs ?? 0,
     head: heading("chatcmpl", model, "chat.completion", "chat.completion.chunk"),
-    choice: (index, drawn) => ({
+    choice: (index, drawn, alternatives) => ({
       index,
       message: { role: "assistant", content: drawn.text, refusal: null },
       finish_reason: drawn.finish_reason,
-      logprobs: listed(drawn),
+      logprobs: listed(drawn, alternatives),
       token_ids: drawn.tokens,
       seed: drawn.seed,
     }),

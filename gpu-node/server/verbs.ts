@@ -58,7 +58,8 @@ export const VERBS = {
     summary: "Log-probabilities of the tokens after each prompt",
     request: scoreRequest,
     answer: scoreAnswer,
-    run: ({ node }, { policy, sequences }, options) => node.score(policy, sequences, options),
+    run: ({ node }, { policy, sequences, alternatives }, { signal }) =>
+      node.score(policy, sequences, { signal, ...alternatives && { alternatives } }),
   }),
   values: verb({
     path: "/v1/values",

@@ -98,10 +98,19 @@ export const sampleAnswer = z.object({
 export const scoreRequest = z.strictObject({
   policy: name,
   sequences: listOf(z.strictObject({ tokens, prompt_length: promptLength }), MOST_SEQUENCES),
+  /** Lists the most likely tokens at this temperature in the place of each scored one. */
+  alternatives: maybe(z.strictObject({
+    count: z.int().min(1).max(20),
+    temperature: temperature.default(1),
+  })),
 }).openapi("ScoreRequest");
 export const scoreAnswer = z.object({
   /** Per sequence, of the tokens after its prompt. */
   logprobs: z.array(numbers),
+  /** Per sequence and scored token; `given` is the scored token's own at that temperature. */
+  alternatives: maybe(z.array(z.array(
+    z.object({ tokens, logprobs: numbers, given: z.number() }).openapi("Alternatives"),
+  ))),
   policy_version: z.string(),
 }).openapi("ScoreAnswer");
 

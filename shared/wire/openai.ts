@@ -1,6 +1,7 @@
 /**
- * Messages of the OpenAI-compatible endpoints, as far as they are served. Options that would change the answer and are not served are refused by
- * name; those that only label a request are taken and left unread.
+ * Messages of the OpenAI-compatible endpoints, as far as they are served. Options that would change
+ * the answer and are not served are refused by name; those that only label a request are taken and
+ * left unread.
  */
 import { z } from "../../deps.ts";
 import {
@@ -38,6 +39,8 @@ const streamOptionsFit = ({ stream, stream_options }: {
 }) => stream === true || !stream_options;
 const unfit = { path: ["stream_options"], error: "none without stream" };
 
+const wholeOnly = "0 with stream: alternatives are listed once a completion is whole";
+
 const isPrompts = (value: unknown): value is (string | number[])[] =>
   Array.isArray(value) && value.every((x) => prompt.safeParse(x).success);
 
@@ -47,11 +50,14 @@ export const completionRequest = z.strictObject({
     error: "a text, a list of token ids, or a list of these",
   }),
   max_tokens: maxTokens.nullish(),
-  /** 0: log-probabilities of the tokens drawn; alternatives to them are not computed. */
-  logprobs: z.literal(0, { error: "0: alternatives to the tokens drawn are not served" }).nullish(),
+  /** Log-probabilities of the tokens drawn, and of so many alternatives to each. */
+  logprobs: z.int().min(0).max(5).nullish(),
   echo: z.literal(false).nullish(),
   best_of: z.literal(1).nullish(),
-}).refine(streamOptionsFit, unfit).openapi("CompletionRequest");
+}).refine(streamOptionsFit, unfit).refine(({ stream, logprobs }) => !stream || !logprobs, {
+  path: ["logprobs"],
+  error: wholeOnly,
+}).openapi("CompletionRequest");
 
 const content = z.union([
   z.string(),
@@ -70,9 +76,15 @@ export const chatRequest = z.strictObject({
   max_tokens: maxTokens.nullish(),
   max_completion_tokens: maxTokens.nullish(),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.literal(0, { error: "0: alternatives to the tokens drawn are not served" })
-    .nullish(),
-}).refine(streamOptionsFit, unfit).openapi("ChatRequest");
+  /** So many alternatives to each token drawn. */
+  top_logprobs: z.int().min(0).max(20).nullish(),
+}).refine(streamOptionsFit, unfit).refine(({ stream, top_logprobs }) => !stream || !top_logprobs, {
+  path: ["top_logprobs"],
+  error: wholeOnly,
+}).refine(({ logprobs, top_logprobs }) => logprobs || !top_logprobs, {
+  path: ["top_logprobs"],
+  error: "none without logprobs",
+}).openapi("ChatRequest");
 
 export const openAiModel = z.object({
   id: z.string(),

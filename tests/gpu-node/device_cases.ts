@@ -189,6 +189,19 @@ Deno.test("an adapter learns and samples as on the CPU", async () => {
   closeRows(scores[0].logprobs, scores[1].logprobs, "logprob");
 });
 
+Deno.test("the alternatives to scored tokens are the CPU's", async () => {
+  const { policy, sequences, each } = await both();
+  const alternatives = { count: 4, temperature: 0.7 };
+  const [expected, actual] = await each((kernel) =>
+    kernel.score(policy, sequences, { alternatives })
+  );
+  expected.alternatives!.forEach((listed, i) => {
+    const found = actual.alternatives![i]!;
+    assert.deepEqual(found.map((a) => a.tokens), listed.map((a) => a.tokens));
+    closeRows(listed.map((a) => a.logprobs), found.map((a) => a.logprobs), "alternative");
+  });
+});
+
 Deno.test("a frozen policy scores and draws as on the CPU", async () => {
   const source = join(REPOSITORY, "models", "collm-tiny");
   const { policy, each } = await both("llama-tiny", { source, frozen: true });

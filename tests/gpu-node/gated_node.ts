@@ -53,7 +53,7 @@ export async function gatedNode(): Promise<GatedNode> {
     },
     sampleTogether,
     sample: (request, options = {}) => sampleTogether([request], [options])[0]!,
-    score: (policy, s) => pass(`score ${policy}`, () => kernel.score(policy, s)),
+    score: (policy, s, options) => pass(`score ${policy}`, () => kernel.score(policy, s, options)),
     values: (policy, s) => pass(`values ${policy}`, () => kernel.values(policy, s)),
     update: (request) => pass(`update ${request.policy}`, () => kernel.update(request)),
     save: (policy, folder, options) =>

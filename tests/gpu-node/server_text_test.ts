@@ -187,9 +187,9 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
   [
     "alternatives",
     "completions",
-    { ...prompt, logprobs: 5 },
+    { ...prompt, logprobs: 6 },
     400,
-    /'logprobs' is 5, expected 0: alternatives to .* are not served/,
+    /'logprobs' is 6, expected at most 5/,
   ],
   ["top_p", "completions", { ...prompt, top_p: 2 }, 400, /'top_p' is 2, expected at most 1/],
   ["best_of", "completions", { ...prompt, best_of: 2 }, 400, /'best_of' is 2, expected 1/],
