@@ -50,7 +50,7 @@ async function train(source: string, sets: string[]): Promise<string[]> {
     const flags = { environment: { source: environmentSource(source) } };
     const config = await resolveConfig({ sets: [...TINY, ...sets], flags });
     const runFolder = RunFolder.create(join(folder, "run"), config);
-    const { result, roles } = await run(runFolder, "cpu", {
+    const { result, roles } = await run(runFolder, { device: "cpu" }, {
       ...{ note: () => {}, update: () => {}, done: () => {} },
     });
     assert.ok(result.joint_evaluations >= 8);

@@ -86,7 +86,7 @@ Deno.test("train plays an environment over OpenEnv", async () => {
       const quiet = { note: () => {}, update: () => {}, done: () => {} };
       const { result, roles } = await run(
         RunFolder.create(join(folder, "run"), config),
-        "cpu",
+        { device: "cpu" },
         quiet,
       );
       assert.ok(result.joint_evaluations >= 8);
