@@ -13,6 +13,8 @@ const LINE_ENDS = "\\n-\\r\\u001c-\\u001e\\u0085\\u2028\\u2029";
 const LINE_END = new RegExp(`\\r\\n|[${LINE_ENDS}]`);
 
 const WORD = /^[\p{L}\p{N}_]$/u;
+const DIGIT = /[^\0-\x7f\P{Nd}]/gu;
+const IS_DIGIT = /^\p{Nd}$/u;
 /** Upper bits of the two halves of a surrogate pair. */
 const [HIGH, LOW] = [0xd800 >>> 10, 0xdc00 >>> 10];
 /** By code unit: 1 for white space. */
@@ -94,6 +96,17 @@ export function strip(text: string): string {
   while (start < end && isSpace(text.charCodeAt(start))) start++;
   while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
+}
+
+/** Text with the decimal digits of every script as 0 to 9, as Python's `int()` reads them. */
+export function asciiDigits(text: string): string {
+  return text.replace(DIGIT, (digit) => {
+    let zero = digit.codePointAt(0)!;
+    const point = zero;
+    // Scripts have their digits in a row from zero on, some several times over.
+    while (IS_DIGIT.test(String.fromCodePoint(zero - 1))) zero--;
+    return String((point - zero) % 10);
+  });
 }
 
 function isSpace(unit: number): boolean {

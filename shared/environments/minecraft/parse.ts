@@ -1,9 +1,9 @@
 /**
  * From an agent's text to commands: lines are cleaned, then accepted or rejected one by one
- * with a reason. Rules and their order are the published ones; only ASCII digits are integers.
+ * with a reason. Rules and their order are the published ones.
  * Leaves out what commands do (world.ts). Linear in the length of the text.
  */
-import { splitLines, splitWords, strip } from "../python_text.ts";
+import { asciiDigits, splitLines, splitWords, strip } from "../python_text.ts";
 import { AIR, blockId } from "./textures.ts";
 import { type Box, boxOf, boxSize, inBox, type Position } from "./world.ts";
 
@@ -87,9 +87,10 @@ function insideFences(text: string): string {
 }
 
 function withoutListMark(line: string): string {
-  // Most lines begin with a slash or a letter, above every mark.
-  if (line.startsWith("/") || line.charCodeAt(0) > 0x39) return line;
-  return strip(line.replace(/^(?:[-*]+|[0-9]+[.)])/, ""));
+  // Most lines begin with a slash or a letter, above every mark of ASCII.
+  const first = line.charCodeAt(0);
+  if (first === 0x2f || first > 0x39 && first < 0x80) return line;
+  return strip(line.replace(/^(?:[-*]+|\p{Nd}+[.)])/u, ""));
 }
 
 function commandWords(line: string): string[] {
@@ -154,10 +155,10 @@ function position(words: readonly string[], start: number): Position | undefined
   return x === undefined || y === undefined || z === undefined ? undefined : [x, y, z];
 }
 
-/** An integer as Python's int() reads it: a sign and single underscores between digits. */
+/** An integer as Python's int() reads it: a sign, single underscores between digits of any script. */
 function integer(word: string): number | undefined {
   const digit = word.charCodeAt(0) - 0x30;
-  if (word.length === 1) return digit >= 0 && digit <= 9 ? digit : undefined;
-  if (!/^[+-]?[0-9]+(?:_[0-9]+)*$/.test(word)) return undefined;
-  return Number(word.replaceAll("_", ""));
+  if (word.length === 1 && digit >= 0 && digit <= 9) return digit;
+  if (!/^[+-]?\p{Nd}+(?:_\p{Nd}+)*$/u.test(word)) return undefined;
+  return Number(asciiDigits(word).replaceAll("_", ""));
 }

@@ -62,10 +62,10 @@ Deno.test("parseCommands rejects /fill lines with the published reasons", () => 
 
 Deno.test("parseCommands reads integers as Python does", () => {
   const read = (token: string) => parseCommands(`/setblock ${token} 0 0 stone`, SETBLOCK);
-  for (const token of ["3", "+3", "03", "0_3"]) {
+  for (const token of ["3", "+3", "03", "0_3", "٣", "３", "𝟛", "0_٣"]) {
     assert.equal(commandText(read(token).accepted[0]!), "/setblock 3 0 0 stone", token);
   }
-  for (const token of ["~", "~1", "^1", "1.0", "1e0", "0x1", "_1", "1_", "1__0", "--1"]) {
+  for (const token of ["~", "~1", "^1", "1.0", "1e0", "0x1", "_1", "1_", "1__0", "--1", "²", "Ⅲ"]) {
     const [rejection] = read(token).rejected;
     assert.equal(rejection?.reason, "setblock coords must be absolute integers (no ~)", token);
   }
@@ -85,7 +85,11 @@ Deno.test("parseCommands checks in the published order and ignores words after t
 
 Deno.test("commandLines removes fences, language tag, list marks and blank lines", () => {
   assert.deepEqual(commandLines("a\n\n  b  \n"), ["a", "b"]);
-  assert.deepEqual(commandLines("- a\n* b\n1. c\n2) d\n-- e\n-\n3f"), [..."abcde", "3f"]);
+  assert.deepEqual(commandLines("- a\n* b\n1. c\n2) d\n-- e\n-\n3f\n٤. g"), [
+    ..."abcde",
+    "3f",
+    "g",
+  ]);
   assert.deepEqual(commandLines("say\n```mc-function \na\nb\n``` c\n```\nd\n```"), ["a", "b"]);
   assert.deepEqual(commandLines("```a b\nc```"), ["a b", "c"]);
   assert.deepEqual(commandLines("```\na"), ["```", "a"]);
