@@ -9,7 +9,8 @@ import type { DeviceName } from "./verbs.ts";
 
 export { cpuDevice, openDevice } from "./device/choose.ts";
 
-export type TensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+/** A Uint16Array holds the bits of float16. */
+export type TensorData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
 
 /** A value on its way into or out of a program: data in row-major order and its shape. */
 export interface HostTensor {
@@ -44,6 +45,8 @@ export interface CompileOptions {
    * them (`dispose` below). A device that shares the host's memory ignores it.
    */
   keep?: (output: string) => boolean;
+  /** What a run fails of is only thrown, not written to the terminal as well. */
+  quiet?: boolean;
 }
 
 export interface Device {
@@ -55,7 +58,7 @@ export interface Device {
   tensor(value: HostTensor): OnnxTensor;
   /** A host value in the device's memory, for as long as it is needed. */
   upload(value: HostTensor): Promise<OnnxTensor>;
-  /** A tensor's values on the host, wherever it is. Do not write to them. */
+  /** A tensor's values on the host, wherever it is, float16 as float32. Do not write to them. */
   read(tensor: OnnxTensor): Promise<TensorData>;
   /** Operations that fell back to the CPU in the programs run so far, with their number of nodes. */
   cpuNodes(): Record<string, number>;

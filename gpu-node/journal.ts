@@ -33,7 +33,7 @@ export function record(
 
 /** The policy's state after the first `count` updates is in `folder` now. */
 export function startFrom(entry: Entry, folder: string, count: number): void {
-  const { policy, base, lora, source, device } = entry.load;
+  const { policy, base, lora, source, device, dtype } = entry.load;
   const under = base ?? (lora ? source : undefined);
   entry.version = entry.updates[count - 1]!.version;
   entry.load = {
@@ -41,6 +41,7 @@ export function startFrom(entry: Entry, folder: string, count: number): void {
     source: folder,
     ...under !== undefined && { base: under },
     ...device && { device },
+    ...dtype && { dtype },
   };
   entry.updates.splice(0, count);
 }

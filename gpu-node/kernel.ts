@@ -281,6 +281,7 @@ function infoOf(policy: Policy | FrozenPolicy, device: DeviceName): PolicyInfo {
     can_learn: true,
     ...spec.lora && { lora: spec.lora },
     ...base && { base: base.version },
+    ...spec.config.half && { dtype: "fp16" as const },
     device,
     bytes: 4 * (own + sizeOf(policy.moments) + sizeOf(policy.spare)),
   };

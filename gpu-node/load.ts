@@ -9,6 +9,7 @@ import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import { seedOf, uniforms } from "../shared/random.ts";
 import { type Device, dispose, onHost } from "./device.ts";
+import { LARGEST_HALF, requireHalf, toHalf } from "./device/half.ts";
 import { readCheckpointTensors } from "./model/checkpoint.ts";
 import { type ModelConfig, readModelConfig } from "./model/config.ts";
 import { normal } from "./model/initialize.ts";
@@ -28,7 +29,7 @@ import {
   valueHeadShapes,
 } from "./model/parameters.ts";
 import type { TensorData } from "./model/safetensors.ts";
-import { type LoraSpec, modelSpec } from "./model/spec.ts";
+import { isHalf, type LoraSpec, modelSpec } from "./model/spec.ts";
 import { type Base, type Policy, versionOf } from "./policy.ts";
 import { readState, versionOfState } from "./training_state.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
@@ -47,7 +48,10 @@ const TOKENIZER_FILES = [
 export type Bases = Map<string, Base>;
 
 /** Values are read when asked for, so that at most one tensor is in memory twice. */
-type Weights = ReadonlyMap<string, TensorData>;
+type Weights = ReadonlyMap<
+  string,
+  Pick<TensorData, "shape"> & { readonly data: TensorData["data"] | Uint16Array }
+>;
 
 /** Throws CollmError naming file and tensor when the folder does not hold a usable checkpoint. */
 export async function loadPolicy(
@@ -58,7 +62,15 @@ export async function loadPolicy(
   const { source } = request;
   const adapter = adapterOf(request);
   const folder = adapter?.base ?? source;
-  const config = readModelConfig(folder);
+  const half = request.dtype === "fp16";
+  if (half && !adapter) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load policy '${request.policy}': dtype is 'fp16' but all weights would learn, in ` +
+        "float32; with lora it is how the base is held",
+    );
+  }
+  const config = { ...readModelConfig(folder), ...half && { half: true as const } };
   const shapes = new Map<string, readonly number[]>(modelTensorShapes(config));
 
   let base: Base | null = null;
@@ -156,13 +168,35 @@ async function loadBase(
   config: ModelConfig,
 ): Promise<Base> {
   const source = resolve(folder);
-  const known = bases.get(source);
+  // A base in both formats is two.
+  const key = config.half ? `${source} as float16` : source;
+  const known = bases.get(key);
   if (known) return known;
-  const weights = readModel(config, folder);
+  const weights = config.half ? await halved(device, config, folder) : readModel(config, folder);
   const parameters = await upload(device, weights);
-  const base = { source, version: versionOf(0, contents(parameters, weights)), parameters };
-  bases.set(source, base);
+  const version = versionOf(0, contents(parameters, weights), config.half && "float16");
+  const base = { source, version, parameters };
+  bases.set(key, base);
   return base;
+}
+
+/** A model's weights with its matrices as float16. Throws where the device cannot read those. */
+async function halved(device: Device, config: ModelConfig, folder: string): Promise<Weights> {
+  await requireHalf(device);
+  const shapes = new Map(modelTensorShapes(config));
+  return new Map([...readModel(config, folder)].map(([name, tensor]) => [name, {
+    shape: tensor.shape,
+    get data() {
+      const { data } = tensor;
+      if (!isHalf({ config, shapes }, name)) return data;
+      const large = data.find((x) => Math.abs(x) > LARGEST_HALF);
+      if (large === undefined) return toHalf(data);
+      throw new CollmError(
+        "invalid_request",
+        `Cannot hold '${folder}' as float16: tensor '${name}' holds ${large}, which is beyond it`,
+      );
+    },
+  }]));
 }
 
 async function upload(device: Device, weights: Weights): Promise<Map<string, OnnxTensor>> {
@@ -182,7 +216,7 @@ async function upload(device: Device, weights: Weights): Promise<Map<string, Onn
 const contents = (tensors: ReadonlyMap<string, OnnxTensor>, weights: Weights) =>
   new Map([...tensors].map(([name, t]) => [name, onHost(t) ? t : weights.get(name)!]));
 
-const readModel = (config: ModelConfig, folder: string): Weights =>
+const readModel = (config: ModelConfig, folder: string): ReadonlyMap<string, TensorData> =>
   checkTensors(config, readCheckpointTensors(folder), `'${folder}'`);
 
 /** Read at once: the source may be a checkpoint that is gone when the policy is saved. */

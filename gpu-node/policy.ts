@@ -68,8 +68,8 @@ export function versionOf(
   let [a, b, c, d] = [1, 2, 3, 4];
   for (const letter of new TextEncoder().encode(base)) a = mix(a, letter);
   for (const name of [...parameters.keys()].sort()) {
-    const data = parameters.get(name)!.data as Float32Array;
-    const bits = new Int32Array(data.buffer, data.byteOffset, data.length);
+    const data = parameters.get(name)!.data as Float32Array | Uint16Array;
+    const bits = new Int32Array(data.buffer, data.byteOffset, data.byteLength >> 2);
     let i = 0;
     for (; i + 3 < bits.length; i += 4) {
       a = mix(a, bits[i]!);
@@ -78,6 +78,8 @@ export function versionOf(
       d = mix(d, bits[i + 3]!);
     }
     for (; i < bits.length; i++) a = mix(a, bits[i]!);
+    // Of float16 two numbers are one word.
+    if (data.byteLength % 4) a = mix(a, data.at(-1)!);
     // Rotating the lanes makes the order of tensors count.
     [a, b, c, d] = [b, c, d, mix(a, bits.length)];
   }

@@ -213,7 +213,10 @@ export interface LoadRequest {
   device?: DeviceName;
   /** Never learns; implied where Transformers.js runs the model (any architecture). */
   frozen?: boolean;
-  /** Of a model that Transformers.js runs; default fp32. */
+  /**
+   * Of a model that Transformers.js runs; default fp32. Of a base under an adapter: fp16 holds its
+   * matrices as float16, at half the memory; all is computed in float32.
+   */
   dtype?: FrozenDtype;
 }
 
@@ -234,6 +237,8 @@ export interface PolicyInfo {
   lora?: { rank: number; alpha: number; target_modules: LoraTarget[] };
   /** Policies with the same base share its weights and their sample batches. */
   base?: string;
+  /** How the base is held, where that is not as float32. */
+  dtype?: "fp16";
   device: DeviceName;
   /** Bytes of weights and optimizer state that it alone holds. */
   bytes: number;

@@ -14,8 +14,10 @@ import {
 import { encodeModel } from "../graph/encode.ts";
 import type { Graph } from "../graph/graph.ts";
 import { lower } from "../graph/lower.ts";
+import type { Dtype } from "../graph/tensor.ts";
 import type { DeviceName } from "../verbs.ts";
 import { PlacementWatch } from "./placement.ts";
+import { valuesOf } from "./half.ts";
 import { transfers } from "./transfer.ts";
 
 /** How the execution provider of a device differs from the CPU's. */
@@ -39,8 +41,12 @@ export async function runtimeDevice(
   const watch = new PlacementWatch();
   const programs = new Set<Program>();
 
-  const tensor = ({ data, dims }: HostTensor): OnnxTensor =>
-    new ort.Tensor(typeOf(data), data as Float32Array, [...dims]) as OnnxTensor;
+  function tensor({ data, dims }: HostTensor): OnnxTensor {
+    const made = new ort.Tensor(typeOf(data), data as Float32Array, [...dims]) as OnnxTensor;
+    // The library makes a Float16Array of the bits, which Deno hands to the runtime as no bytes.
+    if (data instanceof Uint16Array) Object.assign(made, { cpuData: data });
+    return made;
+  }
 
   const bind = (feeds: Record<string, HostTensor | OnnxTensor>): Record<string, OnnxTensor> =>
     Object.fromEntries(
@@ -59,7 +65,7 @@ export async function runtimeDevice(
 
   async function compile(
     graph: Graph,
-    { spins = false, threads: own = threads, keep }: CompileOptions = {},
+    { spins = false, threads: own = threads, keep, quiet = false }: CompileOptions = {},
   ) {
     const bytes = await encodeModel(graph, plain ? lower : undefined);
     const watching = name === "cpu" ? null : await watch.start();
@@ -71,10 +77,16 @@ export async function runtimeDevice(
       // Shapes change from call to call: planning memory per shape costs more than it saves.
       enableMemPattern: false,
       graphOptimizationLevel: "all",
-      logSeverityLevel: 3,
+      logSeverityLevel: quiet ? 4 : 3,
       ...keeps && keep && { preferredOutputLocation: locations(graph, keep) },
       ...watching?.options,
-      extra: { "session.force_spinning_stop": spins ? "0" : "1" },
+      extra: {
+        "session.force_spinning_stop": spins ? "0" : "1",
+        // What the way back widens again would be kept from the way forth: more than float32 takes.
+        ...graph.inputs.some(({ dtype }) => dtype === "float16") && {
+          "optimization.disable_specified_optimizers": "CommonSubexpressionElimination",
+        },
+      },
     });
     let first = watching;
     const endWatch = async () => {
@@ -113,15 +125,16 @@ export async function runtimeDevice(
   return { name, threads, compile, tensor, upload, read, cpuNodes: () => watch.cpuNodes(), close };
 }
 
-const hostData = (tensor: OnnxTensor) => Promise.resolve(tensor.data as HostTensor["data"]);
+const hostData = (tensor: OnnxTensor) => Promise.resolve(valuesOf(tensor));
 
 const locations = (graph: Graph, keep: (output: string) => boolean) =>
   Object.fromEntries(
     graph.outputs.map(({ name }) => [name, keep(name) ? "gpu-buffer" : "cpu"] as const),
   );
 
-function typeOf(data: HostTensor["data"]): "float32" | "int32" | "int64" | "bool" {
+function typeOf(data: HostTensor["data"]): Dtype {
   if (data instanceof Float32Array) return "float32";
+  if (data instanceof Uint16Array) return "float16";
   if (data instanceof Int32Array) return "int32";
   return data instanceof BigInt64Array ? "int64" : "bool";
 }

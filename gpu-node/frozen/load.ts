@@ -37,7 +37,7 @@ export function isFrozenRequest({ source, frozen, policy, dtype }: LoadRequest):
   const implied = existsSync(join(source, "onnx")) && !isAdapterFolder(source) &&
     whyNot(source) !== null;
   const result = frozen ?? implied;
-  if (!result && dtype !== undefined) {
+  if (!result && dtype !== undefined && dtype !== "fp32" && dtype !== "fp16") {
     throw new CollmError(
       "invalid_request",
       `Cannot load policy '${policy}': dtype is '${dtype}' but '${source}' would learn, in ` +

@@ -7,7 +7,7 @@ import { type Attribute, type Constant, Graph, type Node } from "./graph.ts";
 import { liveNodes } from "./live.ts";
 import type { Dtype, Tensor } from "./tensor.ts";
 
-const TYPE: Record<Dtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+const TYPE: Record<Dtype, number> = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 };
 
 /** What a node is written as, in the graph that holds it: itself, or others in its place. */
 export type Lower = (graph: Graph, node: Node) => Node[];
@@ -27,7 +27,10 @@ export async function encodeModel(
   external?: ExternalData,
 ): Promise<Uint8Array> {
   const { onnx } = (await loadOnnxProto()).default;
-  const main = graphProto(graph, "main", lower ?? ((_, node) => [node]));
+  const held = [...graph.inputs, ...graph.constants.map(({ tensor }) => tensor)]
+    .filter(({ dtype }) => dtype === "float16").map(({ name }) => name);
+  const writing = { lower: lower ?? ((_: Graph, node: Node) => [node]), held: new Set(held) };
+  const main = graphProto(graph, "main", writing);
   if (external) main.initializer = main.initializer.map((p: Proto) => moveOut(p, external));
   const model = onnx.ModelProto.create({
     irVersion: 8,
@@ -43,16 +46,23 @@ type Proto = any; // protobufjs objects are plain records
 
 type Rename = (name: string) => string;
 
+interface Writing {
+  lower: Lower;
+  /** Weights held as float16. */
+  held: ReadonlySet<string>;
+}
+
 /** `outer` renames tensors of the graphs around this one. */
 function graphProto(
   graph: Graph,
   name: string,
-  lower: Lower,
+  writing: Writing,
   outer: Rename = (name) => name,
 ): Proto {
   const { nodes, outputs, rename } = withNamedOutputs(graph, outer);
   // Before the initializers: lowering may add constants to the root graph.
-  const node = nodes.flatMap((n) => lower(graph, n)).map((n) => nodeProto(n, lower, rename));
+  const node = widenedLate(nodes, writing).flatMap((n) => writing.lower(graph, n))
+    .map((n) => nodeProto(n, writing, rename));
   return {
     name,
     input: graph.inputs.map(valueInfo),
@@ -117,7 +127,16 @@ function moveOut(proto: Proto, external: ExternalData): Proto {
   return { ...rest, dataLocation: 1, externalData };
 }
 
-function nodeProto(node: Node, lower: Lower, rename: Rename): Proto {
+/**
+ * Weights are widened first in the file: the runtime, which orders nodes from the outputs backwards,
+ * then does each right before it is used, and otherwise all of them before anything else.
+ */
+function widenedLate(nodes: readonly Node[], { held }: Writing): Node[] {
+  const widens = ({ op, inputs }: Node) => op === "Cast" && held.has(inputs[0]!);
+  return [...nodes.filter(widens), ...nodes.filter((node) => !widens(node))];
+}
+
+function nodeProto(node: Node, writing: Writing, rename: Rename): Proto {
   return {
     // Names make a profile readable; outputs are unique in the whole model.
     name: node.outputs.find((output) => output !== "")!,
@@ -126,13 +145,13 @@ function nodeProto(node: Node, lower: Lower, rename: Rename): Proto {
     input: node.inputs,
     output: node.outputs,
     attribute: Object.entries(node.attributes).map(([name, value]) =>
-      attribute(name, value, lower, rename)
+      attribute(name, value, writing, rename)
     ),
   };
 }
 
-function attribute(name: string, value: Attribute, lower: Lower, rename: Rename): Proto {
-  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name, lower, rename) };
+function attribute(name: string, value: Attribute, writing: Writing, rename: Rename): Proto {
+  if (value instanceof Graph) return { name, type: 5, g: graphProto(value, name, writing, rename) };
   if (typeof value === "number") return { name, type: 2, i: value };
   if (typeof value === "string") return { name, type: 3, s: new TextEncoder().encode(value) };
   if (Array.isArray(value)) return { name, type: 7, ints: value };

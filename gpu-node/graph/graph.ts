@@ -6,7 +6,8 @@
 import type { Dtype, Shape, Tensor } from "./tensor.ts";
 
 export type Attribute = number | string | number[] | { float: number } | Graph;
-export type ConstantData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+/** A Uint16Array holds the bits of float16. */
+export type ConstantData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
 
 export interface Node {
   op: string;
@@ -67,6 +68,8 @@ export class Graph {
   constant(data: ConstantData, shape: Shape, name?: string): Tensor {
     const dtype: Dtype = data instanceof Float32Array
       ? "float32"
+      : data instanceof Uint16Array
+      ? "float16"
       : data instanceof Int32Array
       ? "int32"
       : data instanceof BigInt64Array

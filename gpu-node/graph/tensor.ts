@@ -5,7 +5,8 @@
  */
 import { CollmError } from "../../shared/errors.ts";
 
-export type Dtype = "float32" | "int32" | "int64" | "bool";
+/** float16 is what weights are held in; nothing computes with it (ops/elementwise.ts: widened). */
+export type Dtype = "float32" | "float16" | "int32" | "int64" | "bool";
 /** A dimension: a number, a name, or a product such as "batch*time". */
 export type Dim = number | string;
 export type Shape = readonly Dim[];

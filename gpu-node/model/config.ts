@@ -53,6 +53,8 @@ export interface ModelConfig {
   /** Any of these ends a text; may be empty. */
   eosIds: number[];
   padId?: number;
+  /** Matrices of the model are held as float16, under an adapter that is not. */
+  half?: true;
 }
 
 /** Reads `folder`/config.json; throws CollmError naming the file and the key it cannot accept. */

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path";
 import type { OnnxTensor } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
+import { valuesOf } from "../device/half.ts";
 import { encodeModel } from "../graph/encode.ts";
 import { Graph } from "../graph/graph.ts";
 import { cast, compare, where } from "../graph/ops/elementwise.ts";
@@ -74,7 +75,7 @@ export async function writeCheckpoint(
 
 const tensorData = (t: OnnxTensor): TensorData => ({
   shape: [...t.dims],
-  data: t.data as Float32Array,
+  data: valuesOf(t) as Float32Array,
 });
 
 const tensorsData = (tensors: Iterable<[string, OnnxTensor]>): Map<string, TensorData> =>

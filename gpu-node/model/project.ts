@@ -9,7 +9,7 @@ import { mul } from "../graph/ops/elementwise.ts";
 import { linear } from "../graph/ops/linear.ts";
 import { concat, slice } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import type { ModelSpec, Shapes } from "./spec.ts";
+import { isHalf, type ModelSpec } from "./spec.ts";
 
 /** Parameters by checkpoint name. */
 export interface Parameters {
@@ -17,12 +17,16 @@ export interface Parameters {
   has(name: string): boolean;
 }
 
-/** Declares parameters as graph inputs on first use, with the shapes of `shapes`. */
-export function parameterInputs(g: Graph, shapes: Shapes): Parameters & {
+/** Declares parameters as graph inputs on first use. */
+export function parameterInputs(
+  g: Graph,
+  spec: Pick<ModelSpec, "config" | "shapes">,
+): Parameters & {
   /** Those used so far, in order of their first use. */
   used: Map<string, Tensor>;
 } {
   const used = new Map<string, Tensor>();
+  const { shapes } = spec;
   return {
     used,
     has: (name) => shapes.has(name),
@@ -31,7 +35,7 @@ export function parameterInputs(g: Graph, shapes: Shapes): Parameters & {
       if (known) return known;
       const shape = shapes.get(name);
       if (!shape) throw new CollmError("internal", `Cannot build graph: no parameter '${name}'`);
-      const tensor = g.input(name, "float32", shape);
+      const tensor = g.input(name, isHalf(spec, name) ? "float16" : "float32", shape);
       used.set(name, tensor);
       return tensor;
     },

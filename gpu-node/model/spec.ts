@@ -38,6 +38,10 @@ export const modelSpec = (
 export const isAdapter = (name: string): boolean => /\.lora_[AB]$/.test(name);
 export const isValueHead = (name: string): boolean => name.startsWith("value_head.");
 
+/** Whether the parameter is held as float16: a matrix of the model, not what learns beside it. */
+export const isHalf = ({ config, shapes }: Pick<ModelSpec, "config" | "shapes">, name: string) =>
+  config.half === true && shapes.get(name)?.length === 2 && !isAdapter(name) && !isValueHead(name);
+
 /** Whether updates change the parameter: with an adapter, the model's own weights stay. */
 export const learns = (spec: ModelSpec, name: string): boolean =>
   spec.lora === null || isAdapter(name) || isValueHead(name);

@@ -52,7 +52,7 @@ export function targetLogprobs(
 /** Log-probabilities of `targets` int32 [rows] at the chosen rows: output logprobs [rows]. */
 export function scoreGraph(spec: ModelSpec, positions: number, wide: boolean): Graph {
   const g = new Graph();
-  const p = parameterInputs(g, spec.shapes);
+  const p = parameterInputs(g, spec);
   const hidden = chosenHidden(g, spec, p, positions);
   g.output("logprobs", targetLogprobs(g, spec, p, hidden, wide));
   return g;
@@ -65,7 +65,7 @@ export function scoreGraph(spec: ModelSpec, positions: number, wide: boolean): G
  */
 export function alternativesGraph(spec: ModelSpec, positions: number): Graph {
   const g = new Graph();
-  const p = parameterInputs(g, spec.shapes);
+  const p = parameterInputs(g, spec);
   const raw = logits(g, spec.config, p, chosenHidden(g, spec, p, positions));
   const targets = g.input("targets", "int32", ["rows"]);
   const tempered = mul(g, raw, g.input("inverse_temperature", "float32", []));
@@ -87,7 +87,7 @@ export function alternativesGraph(spec: ModelSpec, positions: number): Graph {
 /** Values at the chosen rows: output values [rows]. */
 export function valueGraph(spec: ModelSpec, positions: number): Graph {
   const g = new Graph();
-  const p = parameterInputs(g, spec.shapes);
+  const p = parameterInputs(g, spec);
   g.output("values", valueHead(g, p, chosenHidden(g, spec, p, positions)));
   return g;
 }

@@ -73,7 +73,7 @@ export class ProgramLibrary {
   }
 
   prefill(spec: ModelSpec, form: PrefillForm): Promise<Program> {
-    const source = weightsAsInputs(spec.shapes);
+    const source = weightsAsInputs(spec);
     return this.#once(
       `prefill.${JSON.stringify(form)}`,
       spec,
@@ -88,7 +88,7 @@ export class ProgramLibrary {
     return this.#once(
       `decode.${JSON.stringify(form)}`,
       spec,
-      () => this.compileDecode(spec, form, weightsAsInputs(spec.shapes)),
+      () => this.compileDecode(spec, form, weightsAsInputs(spec)),
     );
   }
 
@@ -130,7 +130,7 @@ export class ProgramLibrary {
     return this.#once(
       `apply.${names.join()}`,
       spec,
-      () => this.device.compile(applyGraph(spec.shapes, names), { keep: isState }),
+      () => this.device.compile(applyGraph(spec, names), { keep: isState }),
     );
   }
 }

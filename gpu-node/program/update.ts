@@ -9,7 +9,7 @@ import { adamw, globalNorm, optimizerInputs } from "../graph/optimizer.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { valueHead } from "../model/decoder.ts";
 import { parameterInputs } from "../model/project.ts";
-import { learns, type ModelSpec, type Shapes } from "../model/spec.ts";
+import { learns, type ModelSpec } from "../model/spec.ts";
 import { chosenHidden, targetLogprobs } from "./forward.ts";
 import { isValueLoss, type LossForm, tokenLoss, valueLoss } from "./loss.ts";
 
@@ -45,7 +45,7 @@ export function updateGraph(
   mode: UpdateMode,
 ): UpdateGraph {
   const g = new Graph();
-  const p = parameterInputs(g, spec.shapes);
+  const p = parameterInputs(g, spec);
   const hidden = chosenHidden(g, spec, p, positions, form.recompute);
   const loss = isValueLoss(form)
     ? valueLoss(g, form, named(g, "values", valueHead(g, p, hidden)))
@@ -80,9 +80,9 @@ function named(g: Graph, name: string, tensor: Tensor): Tensor {
 }
 
 /** The optimizer alone: inputs the parameters, their gradients, moments; outputs of a step. */
-export function applyGraph(shapes: Shapes, names: readonly string[]): Graph {
+export function applyGraph(spec: ModelSpec, names: readonly string[]): Graph {
   const g = new Graph();
-  const p = parameterInputs(g, shapes);
+  const p = parameterInputs(g, spec);
   const parameters = names.map(p.get);
   const grads = names.map((n, i) => g.input(gradientName(n), "float32", parameters[i]!.shape));
   const norm = globalNorm(g, grads);

@@ -2,11 +2,11 @@
 import type { Graph } from "../graph/graph.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { parameterInputs, type Parameters } from "../model/project.ts";
-import type { Shapes } from "../model/spec.ts";
+import type { ModelSpec, Shapes } from "../model/spec.ts";
 
 export type WeightSource = (g: Graph) => Parameters;
 
-export const weightsAsInputs = (shapes: Shapes): WeightSource => (g) => parameterInputs(g, shapes);
+export const weightsAsInputs = (spec: ModelSpec): WeightSource => (g) => parameterInputs(g, spec);
 
 /** Constants are packed once when the session is made, which makes every step faster. */
 export const weightsAsConstants =

@@ -207,7 +207,7 @@ export const loadRequest = z.strictObject({
   device: maybe(device),
   /** Never learns; implied where Transformers.js runs the model. */
   frozen: maybe(z.boolean()),
-  /** Number format of a frozen policy. */
+  /** Number format of a frozen policy, or (fp16) in which an adapter's base is held. */
   dtype: maybe(z.enum(["fp32", "fp16", "q8", "q4"])),
 }).openapi("LoadRequest");
 export const policyInfo = z.object({
@@ -227,6 +227,7 @@ export const policyInfo = z.object({
     target_modules: z.array(loraTarget),
   })),
   base: maybe(z.string()),
+  dtype: maybe(z.literal("fp16")),
   device,
   bytes: z.number(),
 }).openapi("PolicyInfo");

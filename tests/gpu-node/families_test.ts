@@ -52,6 +52,11 @@ const FORMS: Record<string, Record<string, unknown>> = {
     tie_word_embeddings: false,
     rope_scaling: LLAMA3,
   },
+  "qwen2 with llama3 rope scaling": { ...qwen("qwen2"), rope_scaling: LLAMA3 },
+  "qwen3 with linear rope scaling": {
+    ...qwen("qwen3"),
+    rope_scaling: { rope_type: "linear", factor: 4 },
+  },
   "qwen3 with a key head per head": { ...qwen("qwen3"), num_key_value_heads: 4, head_dim: 12 },
 };
 

@@ -39,7 +39,7 @@ export function sub(g: Graph, a: Tensor, b: Tensor): Tensor {
 }
 
 export function mul(g: Graph, a: Tensor, b: Tensor): Tensor {
-  return g.record([a, b], binary(g, "Mul", a, b), (dy) => [
+  return g.record([a, b], binary(g, "Mul", widened(g, a), widened(g, b)), (dy) => [
     unbroadcast(g, mul(g, dy, b), a.shape),
     unbroadcast(g, mul(g, dy, a), b.shape),
   ]);
@@ -112,10 +112,14 @@ export function silu(g: Graph, x: Tensor): Tensor {
 }
 
 /** Element type conversion; carries no gradient. */
-export function cast(g: Graph, x: Tensor, dtype: Dtype): Tensor {
+export function cast(g: Graph, x: Tensor, dtype: Exclude<Dtype, "float16">): Tensor {
   const code = { float32: 1, int32: 6, int64: 7, bool: 9 }[dtype];
   return g.emit1("Cast", [x], x.shape, { to: code }, { dtype });
 }
+
+/** A weight as float32, where it is used: one that is held as float16 is never whole in both. */
+export const widened = (g: Graph, x: Tensor): Tensor =>
+  x.dtype === "float16" ? cast(g, x, "float32") : x;
 
 /** Boolean comparison or logic of two tensors; carries no gradient. */
 export const compare = (

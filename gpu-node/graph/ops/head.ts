@@ -5,7 +5,7 @@
  */
 import { Graph } from "../graph.ts";
 import { type Dim, shapeError, type Tensor } from "../tensor.ts";
-import { add, compare, exp, log, mul, neg, sub } from "./elementwise.ts";
+import { add, compare, exp, log, mul, neg, sub, widened } from "./elementwise.ts";
 import { reduceSum } from "./shape.ts";
 
 /** Columns of logits that exist at once: 134 MB for 16384 rows. */
@@ -45,7 +45,7 @@ export function headLogprobs(
   }
   const [normaliser, y] = g.quietly(() => {
     const normaliser = logNormaliser(g, hidden, w, cut);
-    const words = g.emit1("Gather", [w, targets], [rows, width], { axis: 0 });
+    const words = widened(g, g.emit1("Gather", [w, targets], [rows, width], { axis: 0 }));
     const logit = reduceSum(g, mul(g, hidden, words), [1], true);
     const y = g.emit1("Squeeze", [sub(g, logit, normaliser), g.indices([1])], [rows]);
     return [normaliser, y] as const;
@@ -138,10 +138,13 @@ function overPieces(g: Graph, w: Tensor, { width }: Cut) {
     scalar(Number(w.shape[0])),
   ], []);
   const vector = (x: Tensor) => body.emit1("Unsqueeze", [x, body.indices([0])], [1]);
-  const piece = body.emit1("Slice", [w, vector(start), vector(stop), body.indices([0])], [
-    "piece",
-    w.shape[1]!,
-  ]);
+  const piece = widened(
+    body,
+    body.emit1("Slice", [w, vector(start), vector(stop), body.indices([0])], [
+      "piece",
+      w.shape[1]!,
+    ]),
+  );
   const range = body.emit1("Range", [start, stop, scalar(1)], ["piece"], {}, { dtype: "int64" });
   const ids = body.emit1("Cast", [range], ["piece"], { to: 6 }, { dtype: "int32" });
   const words = body.emit1("Unsqueeze", [ids, body.indices([0])], [1, "piece"]);

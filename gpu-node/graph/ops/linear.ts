@@ -4,7 +4,7 @@
  */
 import type { Graph } from "../graph.ts";
 import { type Dim, type Shape, shapeError, type Tensor } from "../tensor.ts";
-import { unbroadcast } from "./elementwise.ts";
+import { unbroadcast, widened } from "./elementwise.ts";
 import { swapLast } from "./shape.ts";
 
 /** Batched matrix product a [..., m, k] · b [..., k, n]; leading axes broadcast. */
@@ -72,6 +72,9 @@ function gemm(
   shape: Shape,
   plus?: Tensor,
 ): Tensor {
-  const inputs = plus ? [a, b, plus] : [a, b];
-  return g.emit1("Gemm", inputs, shape, { transA: tA ? 1 : 0, transB: tB ? 1 : 0 });
+  const factors = [widened(g, a), widened(g, b)];
+  return g.emit1("Gemm", plus ? [...factors, plus] : factors, shape, {
+    transA: tA ? 1 : 0,
+    transB: tB ? 1 : 0,
+  });
 }

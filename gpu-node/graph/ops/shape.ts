@@ -4,7 +4,7 @@
  */
 import type { Graph } from "../graph.ts";
 import { axisOf, type Dim, sameVolume, type Shape, shapeError, type Tensor } from "../tensor.ts";
-import { mul } from "./elementwise.ts";
+import { mul, widened } from "./elementwise.ts";
 
 /** Same elements, other shape. At most one named dimension may move to another position. */
 export function reshape(g: Graph, x: Tensor, shape: Shape): Tensor {
@@ -153,7 +153,10 @@ export function gatherRows(g: Graph, table: Tensor, index: Tensor): Tensor {
 }
 
 const gather = (g: Graph, table: Tensor, index: Tensor): Tensor =>
-  g.emit1("Gather", [table, index], [...index.shape, ...table.shape.slice(1)], { axis: 0 });
+  widened(
+    g,
+    g.emit1("Gather", [table, index], [...index.shape, ...table.shape.slice(1)], { axis: 0 }),
+  );
 
 const wide = (g: Graph, index: Tensor): Tensor =>
   g.emit1("Cast", [index], index.shape, { to: 7 }, { dtype: "int64" });
