@@ -12,7 +12,7 @@ import { within } from "./wait.ts";
 
 /** Longest run of a template, in milliseconds, and what each character adds to it. */
 const LONGEST = 2000;
-const PER_CHARACTER = 0.02;
+const PER_CHARACTER = 0.1;
 
 /** Characters of a request's texts that become tokens at once: in some ten milliseconds. */
 export const SHORT = 8192;
