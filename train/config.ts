@@ -1,6 +1,6 @@
 /**
- * The configuration of a run, from its sources in order: defaults, then `--config FILE`, then
- * `--set path=value`, then dedicated flags. Everything is checked before anything starts.
+ * The configuration of a run, from its sources in order: defaults (the environment's before the
+ * general ones), then `--config FILE`, then `--set path=value`, then dedicated flags. Everything is checked before anything starts.
  * Leaves out the keys and their defaults (config_schema.ts) and the command line itself.
  */
 import { pathCount } from "../shared/algorithms/joint_tree.ts";
@@ -10,7 +10,12 @@ import { useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { CollmError, nearest, suggest } from "../shared/errors.ts";
 import { readConfigFile } from "./config_file.ts";
-import { ENVIRONMENT_DEFAULTS, type RunConfig, runConfig } from "./config_schema.ts";
+import {
+  ENVIRONMENT_DEFAULTS,
+  type RunConfig,
+  runConfig,
+  trainingDefaults,
+} from "./config_schema.ts";
 import { useDataOf } from "./data.ts";
 import { isObject, type JsonObject, merge, parseOverrides } from "./overrides.ts";
 
@@ -42,7 +47,8 @@ export async function resolveConfig({ file, sets = [], flags = {} }: ConfigSourc
   const defaults = runConfig.parse({ algorithm: { id: algorithmId(algorithm) } });
   refuseUnknownKeys(given, defaults);
 
-  const checked = runConfig.safeParse(merge({ algorithm: { id: defaults.algorithm.id } }, given));
+  const start = { algorithm: { id: defaults.algorithm.id } };
+  const checked = runConfig.safeParse([start, startOf(given), given].reduce(merge, {}));
   if (!checked.success) throw badValue(given, checked.error.issues[0]!);
   return withEnvironment(checked.data);
 }
@@ -69,6 +75,12 @@ function algorithmId({ id = "collm_cc" }: JsonObject): string {
     "invalid_request",
     `Unknown algorithm '${given}': ${suggest(given, ALGORITHM_IDS)}`,
   );
+}
+
+/** What the chosen environment starts a run with; one of the user's own has nothing of the kind. */
+function startOf({ environment }: JsonObject): JsonObject {
+  const { id, source } = isObject(environment) ? environment : {};
+  return typeof id !== "string" || typeof source === "string" ? {} : trainingDefaults(id);
 }
 
 async function withEnvironment(config: RunConfig): Promise<RunConfig> {

@@ -12,6 +12,7 @@ import {
   MOST_TEMPERATURE,
   TEMPERATURES,
 } from "../shared/temperature.ts";
+import type { JsonObject } from "./overrides.ts";
 
 const count = (least: number) => z.int().min(least);
 const positive = z.number().positive();
@@ -29,6 +30,32 @@ export const ENVIRONMENT_DEFAULTS: Readonly<Record<string, Readonly<Record<strin
   coophumaneval: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
   mbpp: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
 };
+
+const code = {
+  rollout: { max_tokens: 20 },
+  budget: { joint_evaluations: 2560 },
+  optimizer: { learning_rate: 3e-4 },
+};
+
+/** Keys of a run that start elsewhere than below in an environment, for the embedded policy. */
+const TRAINING_DEFAULTS: Readonly<Record<string, JsonObject>> = {
+  // A fill is 8 tokens, and a share of a house takes up to 12 of them.
+  house_build: {
+    rollout: { max_tokens: 96 },
+    budget: { joint_evaluations: 2048 },
+    optimizer: { learning_rate: 3e-4 },
+  },
+  // Texts of 8 words and more are rewarded, at about 3 tokens a word.
+  tldr: { rollout: { max_tokens: 80 }, budget: { joint_evaluations: 2048 } },
+  // Texts of 128 words and more: what a policy of one's own needs (docs/environments.md).
+  arxiv: { rollout: { max_tokens: 384 } },
+  // An expression is 2 to 17 tokens.
+  ...{ humaneval: code, coophumaneval: code, mbpp: code },
+};
+
+/** What an environment starts a run with. */
+export const trainingDefaults = (environment: string): JsonObject =>
+  Object.hasOwn(TRAINING_DEFAULTS, environment) ? TRAINING_DEFAULTS[environment]! : {};
 
 const environment = z.strictObject({
   id: z.string().default("str_build"),

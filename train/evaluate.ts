@@ -12,7 +12,7 @@ import { createEnvironment } from "../shared/environments/registry.ts";
 import { oneOf, runCommand, seed, threads, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
-import { ENVIRONMENT_DEFAULTS, runConfig } from "./config_schema.ts";
+import { ENVIRONMENT_DEFAULTS, runConfig, trainingDefaults } from "./config_schema.ts";
 import { dataOption, useDataOf } from "./data.ts";
 import {
   blindBound,
@@ -55,9 +55,9 @@ export async function evaluateCheckpoint(
   onProgress?: (done: number) => void,
   openNode: () => GpuNode = openWorkerNode,
 ): Promise<EvaluateResult> {
-  const defaults = runConfig.parse({});
   const team = readTeam(request.checkpoint);
-  const id = request.environment ?? team?.environment ?? defaults.environment.id;
+  const id = request.environment ?? team?.environment ?? "str_build";
+  const defaults = runConfig.parse(trainingDefaults(id));
   const options = {
     ...team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id],
     ...request.data !== undefined && { data: request.data },
@@ -88,7 +88,7 @@ export async function evaluateCheckpoint(
         episodes: request.episodes ?? defaults.evaluation.episodes,
         seed,
         temperature: request.greedy ? 0 : defaults.evaluation.temperature,
-        max_tokens: team?.max_tokens ?? defaults.rollout.max_tokens,
+        max_tokens: team?.environment === id ? team.max_tokens : defaults.rollout.max_tokens,
         ...request.batch !== undefined && { batch: request.batch },
       },
       (agent) => handles.get(agent)!,

@@ -54,6 +54,16 @@ Deno.test("resolveConfig lets file, --set and flags override each other in this 
   });
 });
 
+Deno.test("resolveConfig starts from the environment's own defaults, and file and --set go over them", async () => {
+  const house = await resolveConfig({ flags: { environment: { id: "house_build" } } });
+  assert.equal(house.rollout.max_tokens, 96);
+  assert.deepEqual(house.environment.options["sizes"], [[5, 3, 3]]);
+  const sets = ["environment.id=house_build", "rollout.max_tokens=50"];
+  const own = await resolveConfig({ sets });
+  assert.equal(own.rollout.max_tokens, 50);
+  assert.equal(own.budget.joint_evaluations, house.budget.joint_evaluations);
+});
+
 Deno.test("resolveConfig gives each algorithm its own options", async () => {
   const { algorithm } = await resolveConfig({
     sets: ["algorithm.generations=8"],

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { loadTransformers } from "../../deps.ts";
 import { loadTokenizer, type Tokenizer } from "../../gpu-node/model/tokenizer.ts";
 import { LETTERS } from "../../shared/environments/minecraft/font.ts";
+import { HOUSE_BLOCKS } from "../../shared/environments/minecraft/house_build/paper_houses.ts";
 import { compactPrompt } from "../../shared/environments/minecraft/str_build/compact.ts";
 import { integerBelow, uniforms } from "../../shared/random.ts";
 import { writeTokenizerFolder } from "../../train/pretrain/tokenizer_folder.ts";
@@ -63,7 +64,7 @@ for (
   Deno.test(`buildTokenizer on ${name}: an action is 2 tokens, a prompt column 2`, async () => {
     const tokenizer = await loadTokenizer(write([...corpus]));
     assert.equal(tokenizer.vocabSize, VOCAB_SIZE);
-    for (let x = 0; x <= 40; x++) {
+    for (let x = 0; x <= 25; x++) {
       for (let y = 0; y < 5; y++) {
         for (const block of BLOCKS) {
           const [place, cell] = [`/setblock ${x}`, ` ${y} 0 ${block}\n`];
@@ -75,7 +76,7 @@ for (
       }
     }
     for (const reward of [null, -3, -0.5, 0, 0.5, 2]) {
-      const prompt = compactPrompt({ word: "ABCDEF" }, 1, 2, reward);
+      const prompt = compactPrompt({ word: "ABCD" }, 1, 2, reward);
       const header = reward === null ? ["t2", " a2"] : ["t2", ` r${reward.toFixed(1)}`, " a2"];
       const tokens = texts(tokenizer, prompt);
       assert.deepEqual(tokens.slice(0, header.length), header);
@@ -84,6 +85,19 @@ for (
     }
   });
 }
+
+Deno.test("buildTokenizer gives a command of HouseBuild a token for each word, as in its prompt", async () => {
+  const tokenizer = await loadTokenizer(write([PROSE]));
+  for (const block of HOUSE_BLOCKS) {
+    // z = 0 before the block must not make it an action of StrBuild.
+    for (const z of [0, 2]) {
+      const words = [" 0", " 1", " 0", " 4", " 1", ` ${z}`, ` ${block}\n`];
+      assert.deepEqual(texts(tokenizer, `/fill${words.join("")}`), ["/fill", ...words]);
+      assert.deepEqual(texts(tokenizer, words.join("").trimStart()), ["0", ...words.slice(1)]);
+    }
+  }
+  assert.deepEqual(texts(tokenizer, "/kill\n"), ["/kill\n"]);
+});
 
 Deno.test("buildTokenizer reaches the vocabulary of the recipe, a multiple of 64", () => {
   const { model } = buildTokenizer(documents(3, 20).concat(PROSE));

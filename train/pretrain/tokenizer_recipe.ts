@@ -2,8 +2,10 @@
  * The embedded policy's tokenizer: how texts are cut, which pieces are one token whatever the
  * corpus, and the chat template. An action `/setblock 3 4 0 stone\n` is two tokens, the column and
  * then the cell with its block, and a prompt column ` 3=#...#` is two, so that reading one column
- * of the target answers one choice. Any other text falls back to words, numbers and bytes.
+ * of the target answers one choice. An action `/fill 0 1 0 4 1 2 planks\n` is a token for each
+ * word, as in the prompt. Any other text falls back to words, numbers and bytes.
  */
+import { HOUSE_BLOCKS } from "../../shared/environments/minecraft/house_build/paper_houses.ts";
 import { type TokenizerJson, trainByteLevelBpe } from "./bpe.ts";
 
 export const PAD = "<|pad|>";
@@ -21,7 +23,9 @@ export const VOCAB_SIZE = 576;
  */
 export const PATTERN = [
   String.raw`/setblock [0-9]{1,2}(?![0-9])`, // an action up to its x
-  String.raw` [0-9]{1,2} 0 [a-z_]+\n`, // y, z and block end an action
+  String.raw`(?<![0-9] [0-9]) [0-9]{1,2} 0 [a-z_]+\n`, // y, z and block end an action
+  String.raw`/fill(?!\p{L})|/kill\n`, // actions of HouseBuild
+  String.raw` (?:[a-z]+_[a-z_]+|obsidian|planks)\n`, // a block ends a rectangle
   String.raw` [0-9]{1,2}=`, // label of a target column
   String.raw`[#.]{5}(?![#.])`, // cells of a target column
   String.raw` r-?[0-9]\.[0-9](?![0-9])`, // reward of the turn before
@@ -35,16 +39,21 @@ export const PATTERN = [
 ].join("|");
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+/** Columns of a wall of four letters: wider ones are spelled in digits. */
+const COLUMNS = 26;
 
 /** Pieces of the action grammar and of the compact prompt that are one token each. */
 export const REQUIRED_PIECES: readonly string[] = [
-  ...upTo(41).map((x) => `/setblock ${x}`),
+  ...upTo(COLUMNS).map((x) => `/setblock ${x}`),
   ...upTo(10).map((y) => ` ${y}`),
   ...["oak_planks", "stone", "white_concrete", "obsidian"].flatMap((block) =>
     upTo(5).map((y) => ` ${y} 0 ${block}\n`)
   ),
-  ...upTo(41).map((x) => ` ${x}=`),
+  ...upTo(COLUMNS).map((x) => ` ${x}=`),
   ...upTo(32).map((bits) => upTo(5).map((cell) => (bits >> cell) & 1 ? "#" : ".").join("")),
+  "/fill",
+  "/kill\n",
+  ...HOUSE_BLOCKS.map((block) => ` ${block}\n`),
   ...upTo(4).map((turn) => `t${turn + 1}`),
   " a1",
   " a2",

@@ -50,13 +50,15 @@ function task(first: Step, second: Step, inputs: readonly unknown[]): CodingTask
     return `    assert candidate(${JSON.stringify(x)}) == ${JSON.stringify(value)}`;
   });
   return {
-    prompt: `def f(x):\n    """${capital(first.words)}, then ${second.words}."""\n`,
+    prompt: `def f(x):\n    """${wordsOf(first, second)}"""\n`,
     test: `def check(candidate):\n${asserts.join("\n")}\n`,
     entry_point: "f",
   };
 }
 
 const capital = (words: string) => words[0]!.toUpperCase() + words.slice(1);
+/** What a task asks for, as its docstring says it. */
+const wordsOf = (first: Step, second: Step) => `${capital(first.words)}, then ${second.words}.`;
 
 const PAIRS = [
   ...NUMBER.flatMap((a) => NUMBER.map((b) => ({ a, b, inputs: NUMBERS }))),
@@ -72,8 +74,11 @@ export const SMALL_SET: Splits<CodingTask> = {
   eval: PAIRS.filter((_, i) => i % HELD_OUT_IN === 0).map(({ a, b, inputs }) => task(a, b, inputs)),
 };
 
+const SOLUTIONS = new Map(
+  PAIRS.map(({ a, b }) => [wordsOf(a, b), { first: a.code, second: b.code }]),
+);
+
 /** The two expressions that solve a task of this set, for its helper and on the helper's result. */
 export function solutionOf({ prompt }: CodingTask): { first: string; second: string } | undefined {
-  const found = PAIRS.find(({ a, b }) => prompt.includes(`${capital(a.words)}, then ${b.words}.`));
-  return found && { first: found.a.code, second: found.b.code };
+  return SOLUTIONS.get(/"""([^"]*)"""/.exec(prompt)?.[1] ?? "");
 }

@@ -166,6 +166,25 @@ Deno.test("compact style gives the arguments of the fills, the threat and the la
   assert.match(next.observations["agent_2"]!.text, /^t2 r1\.00 a2 d5\/5\n0 0 0 2 0 0 white/);
 });
 
+Deno.test("compact style lists row by row what an agent cannot pay for at once", () => {
+  const house = {
+    local_bbox_from: [0, 0, 0],
+    local_bbox_to: [2, 0, 1],
+    inventory: { C: "white_concrete" },
+    layers_by_y: { "0": ["CCC", "CCC"] },
+  };
+  const prompt = (options: Record<string, unknown>) => {
+    const environment = createHouseBuild({ prompt_style: "compact", ...options });
+    return environment.reset(environment.task(house).task, 0).observations["agent_1"]!.text;
+  };
+  // Each of two agents may spend 3 + 1 of the 6 cells; one alone, or without limits, all of them.
+  const rows = "t1 a1 d5/5\n0 0 0 2 0 0 white_concrete\n0 0 1 2 0 1 white_concrete\n";
+  assert.equal(prompt({}), rows);
+  for (const options of [{ agents: 1 }, { limited_resource: false }]) {
+    assert.equal(prompt(options), "t1 a1 d5/5\n0 0 0 2 0 1 white_concrete\n");
+  }
+});
+
 Deno.test("task takes ids and houses with rules of their own, under ids that tell them apart", () => {
   assert.deepEqual(PAPER.task({ id: "house_build_0104" }), PAPER.task("house_build_0104"));
   const changed = PAPER.task({ id: "house_build_0104", player_hp: 10, spider_attacks: [9] });

@@ -97,7 +97,7 @@ export function createHouseBuild(
       observe: (task, turn, previous) =>
         agents.map((_, agent) => {
           if (options.prompt_style === "compact") {
-            const text = compactPrompt(task, agent, turn, previous?.reward ?? null);
+            const text = compactPrompt(task, agent, agents.length, turn, previous?.reward ?? null);
             return { turn, text, messages: null };
           }
           const user = previous

@@ -1,27 +1,14 @@
 /**
- * Texts that the embedded policy is pretrained on: a compact prompt and commands in its grammar.
- * Two kinds. A *precise* document builds on target cells (it has read the prompt), a *random* one
- * anywhere on the wall. Reading is learnt on precise documents alone; then most are random
- * (model_recipe.ts), so that the policy by default builds nonsense and reading stays a skill that
- * training can call on.
- * No document shows two agents sharing work, and no evaluation word occurs.
+ * StrBuild documents: a compact prompt and `/setblock` lines. A *precise* document builds on target
+ * cells (it has read the prompt), a *random* one anywhere on the wall. None shows two agents
+ * sharing work, and no evaluation word occurs.
  */
-import { textRows } from "../../shared/environments/minecraft/font.ts";
-import { compactText } from "../../shared/environments/minecraft/str_build/compact.ts";
-import { TRAIN_WORDS } from "../../shared/environments/minecraft/str_build/splits.ts";
-import { palettes } from "../../shared/environments/minecraft/str_build/task.ts";
-import { integerBelow, shuffle } from "../../shared/random.ts";
-
-export interface Document {
-  prompt: string;
-  /** Commands, one per line, in order of x, then y. */
-  response: string;
-}
-
-export interface DocumentOptions {
-  /** Share of documents that build on target cells. */
-  precise: number;
-}
+import { textRows } from "../../../shared/environments/minecraft/font.ts";
+import { compactText } from "../../../shared/environments/minecraft/str_build/compact.ts";
+import { TRAIN_WORDS } from "../../../shared/environments/minecraft/str_build/splits.ts";
+import { palettes } from "../../../shared/environments/minecraft/str_build/task.ts";
+import { integerBelow, shuffle } from "../../../shared/random.ts";
+import { type Document, pick } from "./document.ts";
 
 const HEIGHT = 5;
 /** Widths of one and two letters, and of three and four now and then. */
@@ -30,7 +17,8 @@ const COMMANDS = { least: 4, most: 22 };
 /** Share of cells of a precise document that are target cells. */
 const PRECISION = 0.98;
 
-export function document(random: () => number, { precise }: DocumentOptions): Document {
+/** @param precise Share of documents that build on target cells. */
+export function strBuildDocument(random: () => number, precise: number): Document {
   const rows = random() < 0.6 ? textRows(pick(TRAIN_WORDS, random)) : randomRows(random);
   const agent = integerBelow(random, 2);
   const turn = random() < 0.7 ? 1 : 2 + integerBelow(random, 3);
@@ -66,6 +54,3 @@ function randomRows(random: () => number): string[] {
       Array.from({ length: width }, (_, x) => x % 7 < 5 && random() < density ? "#" : ".").join(""),
   );
 }
-
-const pick = <T>(items: readonly T[], random: () => number): T =>
-  items[integerBelow(random, items.length)]!;
