@@ -48,10 +48,11 @@ export function contextOf(prompt: string, entry: string): string {
 
 /** Fenced code when there is any, else everything. */
 function codeOf(completion: string): string {
-  const parts = completion.replaceAll("\r\n", "\n").split(/^[^\S\n]*```[^\n]*$/m);
-  if (parts.length === 1) return completion.replaceAll("```python", "").replaceAll("```", "");
+  const parts = completion.replaceAll("\r\n", "\n").split(/^[^\S\n]*```[\w+.-]*[^\S\n]*$/m);
   const code = parts.filter((_, i) => i % 2 === 1).join("\n");
-  return /\bdef\s/.test(code) ? code : parts.join("\n");
+  const found = /\bdef\s/.test(code) ? code : parts.join("\n");
+  // Marks on a line with code.
+  return found.replaceAll(/```(?:python)?[^\S\n]*/g, "");
 }
 
 function chunksOf(text: string): Chunk[] {
@@ -70,7 +71,8 @@ function chunksOf(text: string): Chunk[] {
     const goesOn: boolean = quotes !== "" || line === "" || indentOf(line) > 0 ||
       /^[)\]}]/.test(line) || strip(line) === "";
     if (open && goesOn) {
-      open.lines.push(...held, line);
+      for (const comment of held) open.lines.push(comment);
+      open.lines.push(line);
       held = [];
     } else if (open && (line.startsWith("#") || /^("""|''')/.test(line))) {
       held.push(line);

@@ -3,6 +3,7 @@
  * both defined, the program parses, tests pass, the helper is of use. Stops at the first level
  * that fails and keeps what was earned; at most 4, for a single agent 2.1.
  */
+import { CollmError } from "../../errors.ts";
 import { hasReturn, ignoredReference, isWrapper, usesAux } from "./analysis.ts";
 import { contextOf, extract } from "./clean.ts";
 import {
@@ -122,20 +123,33 @@ async function prepare(
   const main = extract(completions.main, task.entry_point);
   const context = contextOf(task.prompt, task.entry_point);
   const parts = [context, aux.code && aux.beside, aux.code, main.beside, main.code];
-  const { tests } = await sandbox.ask<{ tests: string[] }>({
+  const read = await sandbox.ask<{ tests: string[] }>({
     ...{ op: "split", test: task.test, entry: task.entry_point },
   });
+  if (!read) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot judge functions '${task.entry_point}': the task's tests are too deep or too long`,
+    );
+  }
   return {
     ...{ aux: aux.code, main: main.code },
     code: parts.filter((part) => part !== "").join("\n\n"),
-    tests: tests.map((text) => ({ text, run: text })),
+    tests: read.tests.map((text) => ({ text, run: text })),
   };
 }
 
-/** Results of `aux` that main throws away; `reference` as the published feedback sees them. */
+/** Most characters of a main function that is read for notes: the time for it is bounded. */
+const MOST_NOTED = 50_000;
+
+/**
+ * Results of `aux` that main throws away; `reference` as the published feedback sees them. None
+ * for a main function that is too long or too deep to be read.
+ */
 export async function notes(sandbox: Sandbox, main: string, reference = false): Promise<string[]> {
+  if (main.length > MOST_NOTED) return [];
   const question = { op: "notes", code: main, helper: "aux", reference };
-  return (await sandbox.ask<{ notes: string[] }>(question)).notes;
+  return (await sandbox.ask<{ notes: string[] }>(question))?.notes ?? [];
 }
 
 function readVerdict(report: Report, verdict: Verdict): void {

@@ -19,7 +19,7 @@ dataTest(
     const passes = async (body: (row: typeof rows[number]) => string) => {
       const verdicts = await Promise.all(rows.map(async (row) => {
         const { prompt, test, entry_point: entry } = taskOfRow(row, path);
-        const { tests } = await sandbox.ask<{ tests: string[] }>({ op: "split", test, entry });
+        const { tests } = (await sandbox.ask<{ tests: string[] }>({ op: "split", test, entry }))!;
         assert.ok(tests.length > 0, entry);
         const code = `${prompt}${body(row)}`;
         return await sandbox.run({ code, entry, tests, setup: prompt });

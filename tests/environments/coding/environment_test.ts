@@ -99,6 +99,48 @@ sandboxTest(
   },
 );
 
+sandboxTest("createCoding scores functions however deep or long they are", async (sandbox) => {
+  const environment = createCoding("humaneval", { time_limit_s: 5 }, { sandbox });
+  const deep = Array(2000).fill("1").join("+");
+  for (
+    const [name, body, reward] of [
+      ["deep", `    z = ${deep}\n    r = aux(a, b)\n    return r + 0\n`, 4],
+      ["comments", "#\n".repeat(200_000) + "    r = aux(a, b)\n    return r + 0\n", 4],
+      ["attributes", `    return a${".x".repeat(20_000)}\n`, 1.5],
+      ["brackets", `    return ${"(".repeat(50_000)}\n`, 1],
+    ] as const
+  ) {
+    const { state } = environment.reset(ADD, 0);
+    const actions = { agent_1: AUX, agent_2: `def add(a, b):\n${body}` };
+    const step = await environment.step(ADD, state, actions);
+    close(step.rewards["agent_1"]!, reward, name);
+    assert.equal((await environment.score(ADD, GOOD)).rewards["agent_1"], 4, `after ${name}`);
+  }
+  const task = { ...ADD, test: `def check(candidate):\n    assert candidate(1, 2) == ${deep}\n` };
+  await assert.rejects(async () => await environment.score(task, GOOD), {
+    code: "invalid_request",
+    message: "Cannot judge functions 'add': the task's tests are too deep or too long",
+  });
+});
+
+sandboxTest("createCoding reads functions in fences of every kind", async (sandbox) => {
+  const environment = createCoding("humaneval", {}, { sandbox });
+  const main = GOOD.agent_2.trim();
+  for (
+    const text of [
+      `\`\`\`python\n${main}\n\`\`\``,
+      `\`\`\`${main}\`\`\``,
+      `\`\`\`python ${main}\n\`\`\``,
+      `Here it is:\n\`\`\`py\n${main}`,
+      `\`\`\`\nx\n\`\`\`\nor\n  \`\`\`python \r\n${main}\r\n  \`\`\`\r\nThat is all.`,
+      `~~~\n${main}\n~~~`,
+    ]
+  ) {
+    const { rewards } = await environment.score(ADD, { agent_1: AUX, agent_2: text });
+    assert.equal(rewards["agent_1"], 4, text);
+  }
+});
+
 sandboxTest("createCoding passes on edits of an expert at any endpoint", async (sandbox) => {
   const asked: { path: string; body: string }[] = [];
   let reply = '{"aux": "def aux(a, b):\\n    return b + a", "main": ""}';

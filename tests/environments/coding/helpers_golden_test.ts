@@ -75,12 +75,12 @@ sandboxTest("ask gives the published notes on unused results, and right ones", a
   const notes = (code: string, reference: boolean) =>
     sandbox.ask<{ notes: string[] }>({ op: "notes", code, helper: "aux", reference });
   for (const { input, expected } of unit.aux_result_analyser_for_feedback) {
-    assert.deepEqual((await notes(input, true)).notes, expected, input);
+    assert.deepEqual((await notes(input, true))!.notes, expected, input);
   }
   const used = "def f(x):\n    y = aux(x)\n    return y";
-  assert.deepEqual((await notes(used, false)).notes, []);
+  assert.deepEqual((await notes(used, false))!.notes, []);
   const lost = "def f(x):\n    y = aux(x)\n    aux(x)\n    return x";
-  assert.deepEqual((await notes(lost, false)).notes, [
+  assert.deepEqual((await notes(lost, false))!.notes, [
     "Line 2: assigned to y but never used",
     "Line 3: standalone call (not assigned)",
   ]);

@@ -117,6 +117,19 @@ sandboxTest("run fails tests that break the judge, and judges on", async (sandbo
   }
 });
 
+sandboxTest("ask about a text too deep to be read costs no other program", async (sandbox) => {
+  // 2,000 are read and then too deep to be let go of, 8,000 too deep to be read.
+  for (const [terms, read] of [[500, true], [2000, true], [8000, false]] as const) {
+    const code = `def f(x):\n    return ${Array(terms).fill("1").join("+")}\n`;
+    const question = { op: "notes", helper: "aux", reference: true, code };
+    assert.equal(await sandbox.ask(question) !== undefined, read, `${terms} terms`);
+    assert.equal((await sandbox.run(SQUARE)).passed, 2, `after ${terms} terms`);
+    const split = { op: "split", test: `assert solve(1) == ${code.slice(22)}`, entry: "solve" };
+    await sandbox.ask(split);
+    assert.equal((await sandbox.run(SQUARE)).passed, 2, `after tests of ${terms} terms`);
+  }
+});
+
 Deno.test("openSandbox remakes a damaged snapshot and ends all its processes", async () => {
   const cache = await Deno.makeTempDir({ prefix: "collm-sandbox-" });
   const snapshots = () =>

@@ -58,6 +58,9 @@ def _serve():
     while True:
         job = _read()
         _OPERATIONS[job["op"]](job)
+        if job["op"] not in ("load", "calls"):
+            # Only now all that the job made is gone: freeing a deep tree may be the end.
+            _write({"done": job["op"]})
 
 
 def _error(error):

@@ -23,8 +23,11 @@ export interface SandboxOptions {
 export interface Sandbox {
   /** Verdict on a program; programs beyond the lanes wait in order. */
   run(program: Program): Promise<Verdict>;
-  /** Answer to a question about source text (`split`, `notes` or `syntax` of harness.ts). */
-  ask<T extends object>(question: Record<string, unknown>): Promise<T>;
+  /**
+   * Answer to a question about source text (`split`, `notes` or `syntax` of harness.ts);
+   * `undefined` for a text that cannot be read to its end: nested too deeply, or too long.
+   */
+  ask<T extends object>(question: Record<string, unknown>): Promise<T | undefined>;
   /** Ends all processes; programs that wait are refused. */
   close(): Promise<void>;
 }

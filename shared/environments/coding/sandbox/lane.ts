@@ -22,8 +22,8 @@ const GRACE_MS = 1000;
 /** Time limits that a whole program may take, however many tests it has. */
 const WHOLE_LIMITS = 12;
 
-/** Milliseconds for a question about source text. */
-const QUESTION_MS = 5000;
+/** Milliseconds for a question about source text: texts are short, this is for stalled machines. */
+const QUESTION_MS = 30_000;
 
 /** Gives a process that waits for a program. */
 export type Supply = () => Promise<Process>;
@@ -57,13 +57,23 @@ export class Lane {
     }
   }
 
-  /** Answer to a question about source text, which is read but not run. */
-  async ask<T extends object>(question: Record<string, unknown>): Promise<T> {
+  /**
+   * Answer to a question about source text, which is read but not run; `undefined` for a text that
+   * cannot be read to its end.
+   */
+  async ask<T extends object>(question: Record<string, unknown>): Promise<T | undefined> {
     const judge = await this.#ready("judge");
     judge.send(`L${QUESTION_MS}`, JSON.stringify(question));
-    const answer = await judge.answer(QUESTION_MS + GRACE_MS, readObject<T>);
-    judge.rest();
-    return answer;
+    try {
+      return await judge.answer(QUESTION_MS + GRACE_MS, readObject<T>);
+    } catch (error) {
+      if (error instanceof Gone) return undefined;
+      throw error;
+    } finally {
+      // Texts of tasks are read as their tests are; of what agents write nothing may stay.
+      if (question["op"] === "split") judge.rest();
+      else judge.reset();
+    }
   }
 
   async close(): Promise<void> {

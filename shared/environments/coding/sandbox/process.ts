@@ -23,8 +23,11 @@ export class Process {
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: ReadableStreamDefaultReader<Uint8Array>;
   #pending = new Uint8Array(0);
-  /** Starting and resetting (putting the memory back) both end with the line R. */
-  #state: "starting" | "resetting" | "clean" | "busy" = "starting";
+  /**
+   * Starting and resetting (putting the memory back) both end with the line R, resting (letting go
+   * of the last job) with one that says done.
+   */
+  #state: "starting" | "resetting" | "resting" | "clean" | "busy" = "starting";
   #fed: Promise<void>;
   /** Set once it is of no use any more. */
   gone: Gone | null = null;
@@ -75,7 +78,10 @@ export class Process {
     if (this.#state === "clean") return;
     // Lines of the last program may still be on their way.
     const end = performance.now() + (this.#state === "starting" ? START_MS : RESET_MS);
-    while (await this.#line(end - performance.now()) !== "R");
+    if (this.#state === "resting") {
+      const line = await this.#line(end - performance.now());
+      if (!line.startsWith('P{"done"')) throw this.#end("it broke its protocol");
+    } else while (await this.#line(end - performance.now()) !== "R");
     this.#state = "clean";
   }
 
@@ -94,9 +100,9 @@ export class Process {
     this.#state = "resetting";
   }
 
-  /** Declares that the last job left nothing behind, so that the memory may stay as it is. */
+  /** Declares that a job leaves nothing behind once it is done: the memory may stay as it is. */
   rest(): void {
-    this.#state = "clean";
+    if (!this.gone) this.#state = "resting";
   }
 
   /**

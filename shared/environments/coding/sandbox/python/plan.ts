@@ -18,17 +18,21 @@ _PLAIN_NODES = frozenset((
 _BUILTINS = frozenset(dir(builtins)) | {"math"}
 
 
-def _nodes(tree, found):
-    """All nodes of a tree; much faster than ast.walk."""
-    found.append(tree)
-    for name in tree._fields:
-        part = getattr(tree, name, None)
-        if isinstance(part, ast.AST):
-            _nodes(part, found)
-        elif type(part) is list:
-            for inner in part:
-                if isinstance(inner, ast.AST):
-                    _nodes(inner, found)
+def _nodes(tree):
+    """All nodes of a tree in the order of its text, however deep; much faster than ast.walk."""
+    found = []
+    open_nodes = [tree]
+    while open_nodes:
+        node = open_nodes.pop()
+        found.append(node)
+        parts = []
+        for name in node._fields:
+            part = getattr(node, name, None)
+            if isinstance(part, ast.AST):
+                parts.append(part)
+            elif type(part) is list:
+                parts += [inner for inner in part if isinstance(inner, ast.AST)]
+        open_nodes += parts[::-1]
     return found
 
 
@@ -50,7 +54,7 @@ def _binds(node):
 
 def _names(trees, loaded):
     """Names that are read (loaded) or bound in some trees."""
-    nodes = [node for tree in trees for node in _nodes(tree, [])]
+    nodes = [node for tree in trees for node in _nodes(tree)]
     if loaded:
         return {node.id for node in nodes if type(node) is ast.Name and type(node.ctx) is ast.Load}
     return {name for node in nodes for name in _binds(node)}
@@ -88,7 +92,7 @@ class _Plan:
     """What tests need: names from the setup, stand-ins, and calls that can be made ahead."""
 
     def __init__(self, trees, setup, entry):
-        nodes = [_nodes(tree, []) if tree else [] for tree in trees]
+        nodes = [_nodes(tree) if tree else [] for tree in trees]
         every = [node for own in nodes for node in own]
         read = {n.id for n in every if type(n) is ast.Name and type(n.ctx) is ast.Load}
         needed = read - _BUILTINS - {name for node in every for name in _binds(node)}

@@ -24,7 +24,7 @@ def _split(job):
         concerns = _names([node], loaded=True) & touched
         if concerns:
             touched |= _names([node], loaded=False)
-        if not any(isinstance(part, ast.Assert) for part in _nodes(node, [])):
+        if not any(isinstance(part, ast.Assert) for part in _nodes(node)):
             context.append(node)
         elif concerns:
             whole = ast.Module([*context, node], [])
@@ -54,7 +54,7 @@ def _notes(job):
         _reference_notes(tree, helper, calls, notes)
     else:
         read = _names([tree], loaded=True)
-        for node in _nodes(tree, []):
+        for node in _nodes(tree):
             if isinstance(node, ast.Expr) and calls(node):
                 notes.append([node.lineno, "standalone call (not assigned)"])
             elif isinstance(node, ast.Assign) and calls(node.value):
