@@ -1,6 +1,7 @@
 /**
  * The configuration of a run, from its sources in order: defaults (the environment's before the
- * general ones), then `--config FILE`, then `--set path=value`, then dedicated flags. Everything is checked before anything starts.
+ * general ones), then `--config FILE`, then `--set path=value`, then dedicated flags. Everything is
+ * checked before anything starts.
  * Leaves out the keys and their defaults (config_schema.ts) and the command line itself.
  */
 import { pathCount } from "../shared/algorithms/joint_tree.ts";

@@ -1,6 +1,7 @@
 /**
  * The programs that read a model without changing it: score (log-probabilities of given tokens),
- * the most likely tokens in their place, and value (value head at one position per sequence). Both over right-padded batches.
+ * the most likely tokens in their place, and value (value head at one position per sequence). All
+ * over right-padded batches.
  * Inputs: tokens int32 [batch, time]; rows int32 [rows] = flat positions (batch*time) to read.
  */
 import { Graph } from "../graph/graph.ts";
@@ -59,9 +60,9 @@ export function scoreGraph(spec: ModelSpec, positions: number, wide: boolean): G
 }
 
 /**
- * The most likely tokens at the chosen rows, at 1 / `inverse_temperature`: outputs
- * alternatives int32 and top [rows, count], the likeliest first; given [rows], the log-probabilities of `targets` at that
- * temperature; logprobs [rows], those at temperature 1.
+ * The most likely tokens at the chosen rows, at 1 / `inverse_temperature`: outputs alternatives
+ * int32 and top [rows, count], the likeliest first; given [rows], the log-probabilities of
+ * `targets` at that temperature; logprobs [rows], those at temperature 1.
  */
 export function alternativesGraph(spec: ModelSpec, positions: number): Graph {
   const g = new Graph();

@@ -1,6 +1,7 @@
 /**
  * A libSQL client with every call sent through one function (a lock, a retry), and a mode for
- * every batch: drizzle names none, and a deferred batch that upgrades meets SQLITE_BUSY. Leaves out interactive transactions: they hold the one connection over awaits.
+ * every batch: drizzle names none, and a deferred batch that upgrades meets SQLITE_BUSY. Leaves out
+ * interactive transactions: they hold the one connection over awaits.
  */
 import type { LibsqlClient } from "../../deps.ts";
 import { CollmError } from "../errors.ts";
