@@ -37,10 +37,11 @@ export function schemasOf({ agents }: Environment, agent: string | null) {
   const at = { episode_id: text("Name of the episode"), turn };
   const seen = { turn, text: text("Prompt as plain text"), messages: MESSAGES };
   const actions = object(Object.fromEntries(agents.map((name) => [name, text(`Of ${name}`)])));
+  const more = { turn, metadata: nullable(free) };
   return {
     action: agent === null
-      ? object({ actions, turn }, ["turn"])
-      : object({ text: text(`Action of ${agent}`), turn }, ["turn"]),
+      ? object({ actions, ...more }, Object.keys(more))
+      : object({ text: text(`Action of ${agent}`), ...more }, Object.keys(more)),
     observation: agent === null
       ? object({
         ...at,

@@ -15,12 +15,12 @@ export function message<Shape extends z.ZodRawShape>(shape: Shape) {
   });
 }
 
-/** Ids are chosen by callers: 1 to 200 characters without control characters. */
+/** Ids are chosen by callers: 1 to 255 characters without control characters. */
 export const id = (description: string, example: string) =>
   z.string().regex(
     // deno-lint-ignore no-control-regex -- control characters are what it refuses
-    /^[^\u0000-\u001f\u007f]{1,200}$/,
-    "1 to 200 printable characters",
+    /^[^\u0000-\u001f\u007f]{1,255}$/,
+    "1 to 255 printable characters",
   ).openapi({ description, example });
 
 export const jsonObject = z.record(z.string(), z.unknown());

@@ -24,9 +24,13 @@ export type OpenEnvCode =
   | "FACTORY_ERROR"
   | "SESSION_ERROR";
 
+/** A field that the protocol's clients leave out or send as null. */
+const given = <Schema extends z.ZodType>(schema: Schema, description: string) =>
+  schema.nullish().transform((value) => value ?? undefined).openapi({ description });
+
 export const resetData = message({
-  seed: seed.min(0).optional().openapi({ description: "Chooses the item too; default: any" }),
-  episode_id: episodeId.optional().openapi({ description: "An episode there is, or a new one" }),
+  seed: given(seed.min(0), "Chooses the item too; default: any"),
+  episode_id: given(episodeId, "An episode there is, or a new one"),
   task: taskInput.optional().openapi({
     description: "Item id or task; default: an item of `split`",
   }),
@@ -40,18 +44,22 @@ const turn = z.int().min(1).optional().openapi({
     "Turn that the action is for, so that it can be sent again; default: the current one",
 });
 
+/** Every action of the protocol may have it. */
+const metadata = given(jsonObject, "Not read");
+
 /** Of all agents. */
-export const jointAction = message({ actions: texts, turn });
+export const jointAction = message({ actions: texts, turn, metadata });
 /** Of one agent. */
-export const ownAction = message({ text: z.string(), turn });
+export const ownAction = message({ text: z.string(), turn, metadata });
 
 export const stepBody = message({
   action: jsonObject,
   episode_id: episodeId,
-  timeout_s: z.number().positive().max(600).optional().openapi({
-    description: "How long to wait for the other agents of the team",
-  }),
-  request_id: z.string().optional(),
+  timeout_s: given(
+    z.number().positive().max(600),
+    "How long to wait for the other agents of the team",
+  ),
+  request_id: given(z.string(), "Not read"),
 });
 
 export const stateQuery = message({ episode_id: episodeId });

@@ -315,6 +315,20 @@ Deno.test("/ws lets nobody in without a token, an agent only as itself, and no f
   }, { token: TOKEN });
 });
 
+Deno.test("HTTP takes what the protocol's typed clients send: nulls, metadata, ids of 255", async () => {
+  await withEdge(async ({ post }) => {
+    const base = "/openenv/str_build";
+    assert.equal((await post(`${base}/reset`, { seed: null, episode_id: null })).status, 200);
+    const episode_id = "e".repeat(255);
+    assert.equal((await post(`${base}/reset`, { seed: 1, episode_id, ...I })).status, 200);
+    const action = { actions: ACTIONS, metadata: {} };
+    const step = { action, episode_id, timeout_s: null, request_id: null };
+    assert.equal((await post(`${base}/step`, step)).json.done, false);
+    const long = await post(`${base}/reset`, { episode_id: "e".repeat(256) });
+    assertProblem(long, "invalid_request", 400, /1 to 255 printable characters$/);
+  });
+});
+
 Deno.test("HTTP plays whole episodes by episode_id", async () => {
   await withEdge(async ({ get, post }) => {
     const base = "/openenv/str_build";

@@ -69,8 +69,8 @@ Deno.test("POST /v1/episodes refuses what cannot be opened", async () => {
       400,
       `Cannot read the body: '[0].purpose' is "trian", expected "train" or "evaluate" or "external"`,
     );
-    await refused(relayRequest("e\u0000"), 400, /'id' is "e\\u0000", expected 1 to 200 printable/);
-    await refused(relayRequest("\ud800"), 400, /id must be 1 to 200 printable characters/);
+    await refused(relayRequest("e\u0000"), 400, /'id' is "e\\u0000", expected 1 to 255 printable/);
+    await refused(relayRequest("\ud800"), 400, /id must be 1 to 255 printable characters/);
     await refused(relayRequest("e1", { seed: 1.5 }), 400, /'seed' is 1.5, expected a whole number/);
     await refused(relayRequest("e1", { turn_seeds: ["a"] }), 400, /expected a list of integers/);
     await refused(

@@ -131,7 +131,7 @@ testOnEveryStore("postActions fails a bad action and not its neighbours", async 
     "for 3 tokens",
     "invalid_request: Cannot post action of agent 'left' on episode 'e1': tokens must be " +
     "integers, not [0.5]",
-    "invalid_request: Cannot post action: episode_id must be 1 to 200 printable characters, " +
+    "invalid_request: Cannot post action: episode_id must be 1 to 255 printable characters, " +
     'not "e1\\u0000"',
   ]);
   assert.deepEqual(statuses(results.slice(5)), ["stored", "repeated", "error", "stored"]);

@@ -79,7 +79,7 @@ testOnEveryStore("openEpisodes names what is wrong with a spec", async ({ episod
       "agent 'lef', did you mean 'left'?",
     ],
     [{ environment: "chess" }, "Cannot find environment 'chess': known: relay"],
-    [{ id: "" }, 'Cannot open episode: id must be 1 to 200 printable characters, not ""'],
+    [{ id: "" }, 'Cannot open episode: id must be 1 to 255 printable characters, not ""'],
   ] as const;
   for (const [change, message] of refusals) {
     const spec = relaySpec("e1", change as Partial<ReturnType<typeof relaySpec>>);

@@ -15,12 +15,12 @@ function must(ok: boolean, message: () => string): void {
 
 const shown = (value: unknown) => JSON.stringify(value)?.slice(0, 60);
 
-/** An id is 1 to 200 characters without control characters. */
+/** An id is 1 to 255 characters without control characters. */
 export function checkId(act: string, name: string, id: unknown): void {
   // deno-lint-ignore no-control-regex -- the driver cuts strings at a NUL
-  const ok = typeof id === "string" && /^[^\u0000-\u001f\u007f]{1,200}$/.test(id) &&
+  const ok = typeof id === "string" && /^[^\u0000-\u001f\u007f]{1,255}$/.test(id) &&
     id.isWellFormed();
-  must(ok, () => `Cannot ${act}: ${name} must be 1 to 200 printable characters, not ${shown(id)}`);
+  must(ok, () => `Cannot ${act}: ${name} must be 1 to 255 printable characters, not ${shown(id)}`);
 }
 
 /** @throws CollmError `invalid_request` naming the episode and the field */
