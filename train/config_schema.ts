@@ -46,7 +46,11 @@ const TRAINING_DEFAULTS: Readonly<Record<string, JsonObject>> = {
     optimizer: { learning_rate: 3e-4 },
   },
   // Texts of 8 words and more are rewarded, at about 3 tokens a word.
-  tldr: { rollout: { max_tokens: 80 }, budget: { joint_evaluations: 2048 } },
+  tldr: {
+    rollout: { max_tokens: 80 },
+    budget: { joint_evaluations: 2048 },
+    optimizer: { learning_rate: 3e-4 },
+  },
   // Texts of 128 words and more: what a policy of one's own needs (docs/environments.md).
   arxiv: { rollout: { max_tokens: 384 } },
   // An expression is 2 to 17 tokens.

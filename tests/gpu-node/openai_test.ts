@@ -55,7 +55,8 @@ async function withOpenAi(
 }
 
 const ask = { model: "tiny", prompt: "INT", max_tokens: 30, seed: 7, temperature: 1 };
-const messages = [{ role: "user" as const, content: "ICML" }];
+// A prompt that the policy was made for: it answers any other with a few tokens.
+const messages = [{ role: "user" as const, content: "t1 a1 0=#...# 1=#####" }];
 
 Deno.test("openai lists the models, and says of an unknown one that it is not there", () =>
   withOpenAi(async (client) => {
