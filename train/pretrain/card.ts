@@ -57,8 +57,8 @@ ${stages.join("\n")}
   } %, betas ${RECIPE.betas.join(", ")}, clip ${RECIPE.maxGradNorm} |
 | licence | MIT |
 
-Loss (mean per token of the answers; random documents are mostly unpredictable, so it rises when
-they come in):
+Loss (per token of the answers, of code weighted by 4; random documents are mostly unpredictable, so
+it rises when they come in):
 
 | step | loss |
 |---|---|
