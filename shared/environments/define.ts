@@ -4,6 +4,7 @@
  */
 import { CollmError, suggest } from "../errors.ts";
 import { actionTexts, forAll, perAgent } from "./actions.ts";
+import { observationOf, outcomeOf } from "./define_checks.ts";
 import type {
   ChatMessage,
   Environment,
@@ -130,9 +131,7 @@ function build<Task, State>(
       agents,
       agents.map((agent, index) => {
         const prompt = definition.prompt({ ...turnOf(task, held), agent, index });
-        if (typeof prompt === "string") return { turn: held.turn, text: prompt, messages: null };
-        const text = prompt.map(({ content }) => content).join("\n\n");
-        return { turn: held.turn, text, messages: prompt };
+        return observationOf(id, held.turn, prompt);
       }),
     );
   }
@@ -170,11 +169,9 @@ function build<Task, State>(
       throw new CollmError("conflict", `Cannot step ${id}: the episode ended`);
     }
     const actions = perAgent(agents, actionTexts(agents, given));
-    const found = await definition.step({ ...turnOf(task, held), actions });
-    const outcome: Outcome<State> = typeof found === "number" ? { reward: found } : found;
-    const rewards = typeof outcome.reward === "number"
-      ? forAll(agents, outcome.reward)
-      : outcome.reward;
+    const found = await definition.step({ ...turnOf(task, held), actions: { ...actions } });
+    const outcome = outcomeOf(id, agents, found);
+    const rewards = outcome.reward;
     const ended = outcome.done === true || held.turn >= turns;
     const next: Held<State> = {
       // Beyond the last turn, so that no step follows.

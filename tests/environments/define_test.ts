@@ -123,6 +123,41 @@ Deno.test("defineEnvironment refuses wrong definitions and says what is wrong", 
   refused({ options: { turns: 1 } }, /the option 'turns' is there already, set turns$/);
 });
 
+Deno.test("defineEnvironment fails a step whose rewards, components or prompts are wrong", async () => {
+  const played = async (changes: object) => {
+    const environment = defineEnvironment({ ...SMALL, turns: 2, ...changes }).create({});
+    const { state } = await environment.reset(1, 0);
+    return await environment.step(1, state, { agent_1: "", agent_2: "" });
+  };
+  const gives = (found: unknown) => ({ step: () => found });
+  for (
+    const [changes, reason] of [
+      [gives(NaN), /step gave reward NaN for 'agent_1', expected a finite number$/],
+      [gives("1"), /step gave "1", expected a reward$/],
+      [gives(undefined), /step gave undefined, expected a reward$/],
+      [gives({}), /step gave reward undefined for 'agent_1'/],
+      [gives({ reward: { agent_1: 1 } }), /rewards for \["agent_1"\], expected \["agent_1","agent/],
+      [gives({ reward: { agent_1: 1, agent_3: 1 } }), /rewards for \["agent_1","agent_3"\]/],
+      [gives({ reward: { agent_1: 1, agent_2: Infinity } }), /reward Infinity for 'agent_2'/],
+      [gives({ reward: 1, components: { error: NaN } }), /component NaN for 'error'/],
+      [{ prompt: () => 5 }, /prompt gave 5, expected a text or messages$/],
+      [{ prompt: () => [{ role: "x", content: "" }] }, /prompt gave \[\{"role":"x"/],
+    ] as const
+  ) {
+    await assert.rejects(played(changes), { code: "internal", message: reason });
+  }
+  const { state } = await played({
+    step({ actions }: { actions: Record<string, string> }) {
+      actions["agent_1"] = "another";
+      return 1;
+    },
+  });
+  assert.deepEqual((state as { last: { actions: unknown } }).last.actions, {
+    agent_1: "",
+    agent_2: "",
+  });
+});
+
 Deno.test("defineEnvironment refuses wrong options, items and tasks", () => {
   const { create } = defineEnvironment({ ...SMALL, options: { size: 3, words: ["a"] } });
   assert.match(refusal(() => create({ sise: 3 })), /unknown option 'sise', did you mean 'size'\?$/);
