@@ -129,7 +129,7 @@ export const numbersOf = ({ return: r, iou_mean }: Evaluation): EvaluationNumber
 
 /** Best return without reading, or null where the environment does not know it. */
 export function blindBound(environment: Environment, played: readonly Played[]): number | null {
-  if (!environment.probes) return null;
+  if (!environment.probes?.blindBound) return null;
   return environment.turns * environment.probes.blindBound(played.map((p) => p.task));
 }
 

@@ -113,8 +113,11 @@ export interface PureEnvironment<Task = unknown, State = unknown> extends Enviro
 }
 
 export interface Probes<Task> {
-  /** Best mean one-turn reward of a team whose actions ignore what a prompt asks for. */
-  blindBound(tasks: readonly Task[]): number;
+  /**
+   * Best mean one-turn reward of a team whose actions ignore what a prompt asks for, where it can
+   * be computed.
+   */
+  blindBound?(tasks: readonly Task[]): number;
   /** Whether two tasks look alike from outside, so that their actions can be exchanged. */
   comparable(a: Task, b: Task): boolean;
 }

@@ -15,6 +15,7 @@ import { FEEDBACK_MODES, followUp, type Round } from "./feedback.ts";
 import { compactPrompt, expandCompact, firstPrompts, PROMPT_STYLES } from "./prompts.ts";
 import { judge, notes, RANGE, type Report, rewardOf } from "./reward.ts";
 import { openSandbox, type Sandbox } from "./sandbox/index.ts";
+import { alike } from "./small_set.ts";
 import { type CodingTask, inlineTask } from "./task.ts";
 import { findItem, itemOf, splitInfos, tasksOf } from "./tasks.ts";
 
@@ -184,6 +185,8 @@ export function createCoding(
       const report = await take(task, actionTexts(agents, actions));
       return { rewards: forAll(agents, report.reward), components: componentsOf(report) };
     },
+
+    ...options.data === BUILTIN && { probes: { comparable: alike } },
   };
 }
 

@@ -75,10 +75,22 @@ export const SMALL_SET: Splits<CodingTask> = {
 };
 
 const SOLUTIONS = new Map(
-  PAIRS.map(({ a, b }) => [wordsOf(a, b), { first: a.code, second: b.code }]),
+  PAIRS.map(({ a, b, inputs }) => [
+    wordsOf(a, b),
+    { first: a.code, second: b.code, of: inputs === NUMBERS ? "numbers" : "texts" },
+  ]),
 );
 
+const solution = ({ prompt }: CodingTask) => SOLUTIONS.get(/"""([^"]*)"""/.exec(prompt)?.[1] ?? "");
+
 /** The two expressions that solve a task of this set, for its helper and on the helper's result. */
-export function solutionOf({ prompt }: CodingTask): { first: string; second: string } | undefined {
-  return SOLUTIONS.get(/"""([^"]*)"""/.exec(prompt)?.[1] ?? "");
+export function solutionOf(task: CodingTask): { first: string; second: string } | undefined {
+  const known = solution(task);
+  return known && { first: known.first, second: known.second };
+}
+
+/** Whether both are tasks of this set over the same kind of values. */
+export function alike(a: CodingTask, b: CodingTask): boolean {
+  const kind = solution(a)?.of;
+  return kind !== undefined && kind === solution(b)?.of;
 }

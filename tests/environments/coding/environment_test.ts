@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type CodingTools, createCoding } from "../../../shared/environments/coding/index.ts";
 import { solutionOf } from "../../../shared/environments/coding/small_set.ts";
+import type { CodingTask } from "../../../shared/environments/coding/task.ts";
 import { createEnvironment } from "../../../shared/environments/registry.ts";
 import { close } from "../golden.ts";
 import { sandboxTest } from "./sandbox.ts";
@@ -250,4 +251,20 @@ Deno.test("createCoding refuses bad tasks and options by name", () => {
     () => createEnvironment("mbpp", { prompt_style: "compact", feedback: "plain" }),
     /feedback 'plain' needs prompt_style 'paper'/,
   );
+});
+
+Deno.test("createCoding exchanges answers between tasks of its own set over the same kind of values", () => {
+  const environment = createEnvironment("humaneval");
+  const tasks = Array.from(
+    { length: 30 },
+    (_, i) => environment.item("eval", i).task as CodingTask,
+  );
+  const texts = (task: CodingTask) => /candidate\("/.test(task.test);
+  const { comparable, blindBound } = environment.probes!;
+  assert.equal(blindBound, undefined);
+  assert.ok(tasks.some(texts) && !tasks.every(texts));
+  for (const a of tasks) {
+    for (const b of tasks) assert.equal(comparable(a, b), texts(a) === texts(b));
+  }
+  assert.equal(comparable(ADD, ADD), false);
 });

@@ -85,9 +85,9 @@ Deno.test("blindBound is what the commonest block of every cell earns", () => {
       layers_by_y: { "0": [row] },
     }).task;
   const [a, b, c] = [task("CCAA"), task("COAA"), task("COCO")];
-  assert.equal(blindBound([a]), 1);
+  assert.equal(blindBound!([a]), 1);
   // Best fixed build COAA: 3, 4 and 2 of four cells.
-  assert.equal(blindBound([a, b, c]), 9 / 12);
+  assert.equal(blindBound!([a, b, c]), 9 / 12);
   const fixed = {
     agent_1: "/kill\n/fill 0 0 0 0 0 0 white_concrete",
     agent_2: "/fill 1 0 0 1 0 0 obsidian",
@@ -96,10 +96,10 @@ Deno.test("blindBound is what the commonest block of every cell earns", () => {
     .reduce((sum, r) => sum + r) / 3;
   assert.equal(mean, 9 / 12);
   const other = environment.item("paper", 0).task;
-  assert.ok(Math.abs(blindBound([a, other]) - 1) < 1e-9);
-  assert.equal(blindBound([]), 0);
+  assert.ok(Math.abs(blindBound!([a, other]) - 1) < 1e-9);
+  assert.equal(blindBound!([]), 0);
   assert.ok(comparable(a, c) && !comparable(a, other));
   const held = Array.from({ length: 64 }, (_, i) => environment.item("eval", i).task);
-  const bound = blindBound(held);
+  const bound = blindBound!(held);
   assert.ok(bound > 0.4 && bound < 0.6, String(bound));
 });
