@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
+import { textRows } from "../../shared/environments/minecraft/font.ts";
+import { compactText } from "../../shared/environments/minecraft/str_build/compact.ts";
 import { FAMILIES, golden } from "../gpu-node/golden.ts";
 import { browserTest, withPage } from "./page.ts";
 
@@ -79,7 +81,7 @@ browserTest(
       await node.load({ policy: "p", source: "models/collm-tiny" });
       await node.save("p", join(models, "tiny"));
       const tokenizer = await loadTokenizer(join(models, "tiny"));
-      const messages = [{ role: "user", content: "Build a wall of" }];
+      const messages = [{ role: "user", content: compactText(textRows("IL"), 0, 1, null) }];
       const ids = tokenizer.applyChat(messages);
       const { completions } = await node.sample({
         policy: "p",
