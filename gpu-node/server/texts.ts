@@ -1,13 +1,14 @@
 /**
- * Texts to tokens where that takes long, in a thread of their own, one per policy, started when it is
- * first needed: chat templates, because a template is a program that came with a checkpoint, and one
- * that does not end must hold up nobody else; long prompts, a megabyte of which takes seconds.
+ * Texts to tokens where that takes long, in a process of their own, one per policy, started when it
+ * is first needed: chat templates, because a template is a program that came with a checkpoint, and
+ * one that does not end must hold up nobody else; long prompts, a megabyte of which takes seconds.
  * Leaves out the memory that a template may take.
  */
 import { CollmError } from "../../shared/errors.ts";
 import type { ChatMessage, Tokenizer } from "../model/tokenizer.ts";
 import type { WaitOptions } from "../verbs.ts";
-import type { TextJob, TextReply } from "./texts_worker.ts";
+import { startTexts, type TextsProcess } from "./texts_process.ts";
+import type { TextJob } from "./texts_worker.ts";
 import { within } from "./wait.ts";
 
 /** Longest run of a template, in milliseconds, and what each character adds to it. */
@@ -20,12 +21,12 @@ export const SHORT = 8192;
 export interface Texts {
   /**
    * Token ids of each text with its special tokens: at once where that takes no time worth naming,
-   * otherwise from the thread, where other requests' texts may come in between.
+   * otherwise from the process, where other requests' texts may come in between.
    */
   encode(texts: readonly string[], options?: WaitOptions): number[][] | Promise<number[][]>;
   /** Token ids of a conversation and the start of the assistant's answer. */
   chat(messages: readonly ChatMessage[], options?: WaitOptions): Promise<number[]>;
-  /** Ends the thread; what waits for it is refused. */
+  /** Ends the process; what waits for it is refused. */
   close(): void;
 }
 
@@ -44,37 +45,31 @@ export function openTexts(
     const deed = typeof job === "string" ? "take a text as prompt" : "apply the chat template";
     return new CollmError(code, `Cannot ${deed} of policy '${policy}': ${why}`);
   };
-  let worker: Worker | null = null;
+  let process: TextsProcess | null = null;
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;
-  /** Ends the thread and refuses what it is at. */
+  /** Ends the process and refuses what it is at. */
   let end: (code: "invalid_request" | "not_found" | "unavailable", why: string) => void = () => {};
 
   async function run(job: TextJob): Promise<number[]> {
     if (closed) throw refused(job, "not_found", "it was unloaded");
-    const used = worker ??= new Worker(new URL("./texts_worker.ts", import.meta.url), {
-      type: "module",
-      name: folder,
-    });
+    const used = process ??= startTexts(folder);
     const { promise, resolve, reject } = Promise.withResolvers<number[]>();
     let timer: ReturnType<typeof setTimeout> | undefined;
     end = (code, why) => {
-      used.terminate();
-      worker = null;
+      used.kill();
+      process = null;
       reject(refused(job, code, why));
     };
     const most = Math.round(longest + PER_CHARACTER * charactersOf(job));
     const late = () => end("invalid_request", `it ran for more than ${most} ms`);
-    used.onmessage = ({ data }: MessageEvent<TextReply>) => {
-      if ("began" in data) timer = setTimeout(late, most);
-      else if ("tokens" in data) resolve(data.tokens);
-      else reject(new CollmError(data.error.code, data.error.message));
+    used.onReply = (reply) => {
+      if ("began" in reply) timer = setTimeout(late, most);
+      else if ("tokens" in reply) resolve(reply.tokens);
+      else reject(new CollmError(reply.error.code, reply.error.message));
     };
-    used.onerror = (event) => {
-      event.preventDefault();
-      end("unavailable", event.message);
-    };
-    used.postMessage(job);
+    used.onEnd = (why) => end("unavailable", why);
+    used.send(job);
     try {
       return await promise;
     } finally {
@@ -107,7 +102,7 @@ export function openTexts(
     close() {
       closed = true;
       end("not_found", "it was unloaded");
-      worker?.terminate();
+      process?.kill();
     },
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The thread that runs one tokenizer on long texts and its chat template (texts.ts). The thread is
- * named after the tokenizer's folder.
+ * The thread that runs one tokenizer on long texts and its chat template (texts_child.ts). The
+ * thread is named after the tokenizer's folder.
  */
 /// <reference lib="deno.worker" />
 import type { CollmError } from "../../shared/errors.ts";
