@@ -202,7 +202,10 @@ export const loadRequest = z.strictObject({
     seed: maybe(seed),
   })),
   /** Adds a fresh value head when the source has none. */
-  value_head: maybe(z.strictObject({ seed: z.int().default(0) })),
+  value_head: maybe(z.union(
+    [z.literal(true).transform(() => ({ seed: 0 })), z.strictObject({ seed: z.int().default(0) })],
+    "expected true or an object with a seed",
+  )),
   /** Refused when the server runs on another. */
   device: maybe(device),
   /** Never learns; implied where Transformers.js runs the model. */

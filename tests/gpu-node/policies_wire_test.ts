@@ -339,3 +339,19 @@ Deno.test("a body that ends early is no error of the server's", () =>
     assert.equal(response.status, 400);
     assert.match((await response.json()).detail, /its body ended early$/);
   }));
+
+Deno.test("POST /v1/policies adds a value head for true, or for an object with its seed", () =>
+  withServer(async ({ call }) => {
+    const value = async (policy: string, value_head: unknown) => {
+      const load = await call("POST", "/v1/policies", { policy, source: "headless", value_head });
+      assert.equal(load.body.has_value_head, true, JSON.stringify(load.body));
+      const reads = [{ tokens: [5, 6, 7], read_at: "last" }];
+      return (await call("POST", "/v1/values", { policy, sequences: reads })).body.values[0];
+    };
+    assert.equal(await value("a", true), await value("b", { seed: 0 }));
+    assert.notEqual(await value("c", { seed: 1 }), await value("d", {}));
+    const { body } = await call("POST", "/v1/policies", {
+      ...{ policy: "e", source: "headless", value_head: 3 },
+    });
+    assert.match(body.detail, /'value_head' is 3, expected true/);
+  }, { models: { headless: "models/collm-tiny" } }));
