@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { loadTransformers } from "../deps.ts";
 import { cpuDevice } from "../gpu-node/device.ts";
 import { Kernel } from "../gpu-node/kernel.ts";
+import { lanesOf } from "../gpu-node/lane/lane.ts";
 import { readModelConfig } from "../gpu-node/model/config.ts";
 import type { SampleRequest } from "../gpu-node/verbs.ts";
 import { uniforms } from "../shared/random.ts";
@@ -27,7 +28,7 @@ export async function benchSample(
   { batch = 64, prompt = 16, newTokens = 64, rounds = 5 } = {},
 ): Promise<SampleNumbers> {
   const prompts = randomPrompts(folder, batch, prompt);
-  const kernel = new Kernel(await cpuDevice());
+  const kernel = await openKernel();
   await kernel.load({ policy: "p", source: folder });
   const { AutoModelForCausalLM, Tensor } = await loadTransformers();
   const model = await AutoModelForCausalLM.from_pretrained(resolve(folder), {
@@ -78,7 +79,7 @@ export async function benchGroup(
   folder: string,
   { group = 16, prompt = 200, newTokens = 64, rounds = 5 } = {},
 ): Promise<TogetherNumbers> {
-  const kernel = new Kernel(await cpuDevice());
+  const kernel = await openKernel();
   await kernel.load({ policy: "p", source: folder });
   const prompts = Array<number[]>(group).fill(randomPrompts(folder, 1, prompt)[0]!);
   const together = () => kernel.sample(sampleRequest("p", prompts, newTokens));
@@ -97,7 +98,7 @@ export async function benchBeginnings(
   folder: string,
   { rows = 16, prompt = 385, newTokens = 16, rounds = 5 } = {},
 ): Promise<TogetherNumbers> {
-  const kernel = new Kernel(await cpuDevice());
+  const kernel = await openKernel();
   await kernel.load({ policy: "p", source: folder });
   const different = randomPrompts(folder, rows, prompt);
   const alike = different.map((own) => [...different[0]!.slice(0, -1), own.at(-1)!]);
@@ -120,7 +121,7 @@ export async function benchAdapters(
   folder: string,
   { agents = 4, rank = 8, batch = 64, prompt = 16, newTokens = 64, rounds = 5 } = {},
 ): Promise<TogetherNumbers> {
-  const kernel = new Kernel(await cpuDevice());
+  const kernel = await openKernel();
   await kernel.load({ policy: "merged", source: folder });
   const prompts = randomPrompts(folder, batch, prompt);
   const requests: SampleRequest[] = [];
@@ -139,6 +140,12 @@ export async function benchAdapters(
   );
   await kernel.close();
   return result;
+}
+
+/** What a GPU node runs on a CPU. */
+async function openKernel(): Promise<Kernel> {
+  const device = await cpuDevice();
+  return new Kernel(device, lanesOf(device));
 }
 
 function randomPrompts(folder: string, count: number, length: number): number[][] {

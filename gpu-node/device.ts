@@ -87,3 +87,10 @@ export function recycle(tensors: Iterable<[string, OnnxTensor]>): Map<string, On
   dispose(rest);
   return spare;
 }
+
+/** The same device, whose programs have so many threads each. */
+export const withThreads = (device: Device, threads: number): Device => ({
+  ...device,
+  threads,
+  compile: (graph, options) => device.compile(graph, { threads, ...options }),
+});

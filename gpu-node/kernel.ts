@@ -6,15 +6,16 @@
 import type { OnnxTensor } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
 import { checkAlternatives, checkLength, checkPrompts, checkSequence, limitsOf } from "./checks.ts";
-import { type Device, dispose } from "./device.ts";
+import { type Device, dispose, withThreads } from "./device.ts";
 import { type FrozenPolicy, isFrozenRequest, loadFrozen } from "./frozen/load.ts";
 import { sampleFrozen } from "./frozen/sample.ts";
 import { scoreFrozen } from "./frozen/score.ts";
 import { withFolders } from "./hub.ts";
+import type { Lane } from "./lane/lane.ts";
 import { type Bases, loadPolicy } from "./load.ts";
 import { writeCheckpoint } from "./model/export.ts";
-import { disposePolicy, onHostPolicy, type Policy } from "./policy.ts";
-import { ProgramLibrary } from "./program/library.ts";
+import { disposePolicy, onHostPolicy, type Policy, type Weights } from "./policy.ts";
+import { parametersOf, ProgramLibrary } from "./program/library.ts";
 import { readAlternatives, readLogprobs, readValues } from "./run_forward.ts";
 import { runUpdate } from "./run_update.ts";
 import { type SampleJob, Sampler } from "./sample/sampler.ts";
@@ -37,15 +38,22 @@ import type {
 } from "./verbs.ts";
 import { answered, payloadOf, remember } from "./write_record.ts";
 
+/** Parameters that the lanes together hold of a model, base included; larger ones have none. */
+const MOST_IN_LANES = 2 ** 26;
+
 export class Kernel implements GpuNode {
   readonly #policies = new Map<string, Policy | FrozenPolicy>();
   readonly #bases: Bases = new Map();
   readonly #library: ProgramLibrary;
   readonly #sampler: Sampler;
+  /** Samples policies that are not large, where there are lanes. */
+  readonly #laned: Sampler | null = null;
 
-  constructor(device: Device) {
+  constructor(device: Device, private readonly lanes: readonly Lane[] = []) {
     this.#library = new ProgramLibrary(device);
     this.#sampler = new Sampler(this.#library);
+    if (lanes.length === 0) return;
+    this.#laned = new Sampler(new ProgramLibrary(withThreads(device, 1)), lanes);
   }
 
   async load(asked: LoadRequest): Promise<PolicyInfo> {
@@ -120,8 +128,12 @@ export class Kernel implements GpuNode {
         results[i] = cause;
       }
     }
-    const answers = await this.#sampler.run(jobs, renumbered(hooks, indices));
-    answers.forEach((answer, k) => results[indices[k]!] = answer);
+    const kinds = Map.groupBy(jobs.keys(), (k) => this.#samplerOf(jobs[k]!.policy));
+    for (const [sampler, own] of kinds) {
+      const places = own.map((k) => indices[k]!);
+      const answers = await sampler.run(own.map((k) => jobs[k]!), renumbered(hooks, places));
+      answers.forEach((answer, k) => results[places[k]!] = answer);
+    }
     return results;
   }
 
@@ -206,6 +218,7 @@ export class Kernel implements GpuNode {
   async close(): Promise<void> {
     for (const name of [...this.#policies.keys()]) await this.#drop(name);
     await this.#forget();
+    for (const lane of this.lanes) lane.close();
     await this.#library.device.close();
   }
 
@@ -226,7 +239,15 @@ export class Kernel implements GpuNode {
       dispose(base.parameters.values());
       this.#bases.delete(source);
     }
-    await this.#sampler.keepOnly(policies.flatMap((p) => isFrozen(p) ? [] : [p]));
+    const left = policies.flatMap((p) => isFrozen(p) ? [] : [p]);
+    await this.#sampler.keepOnly(left);
+    await this.#laned?.keepOnly(left);
+    for (const lane of this.lanes) lane.keepOnly(left);
+  }
+
+  #samplerOf({ spec }: Weights): Sampler {
+    const copies = parametersOf(spec) * this.lanes.length;
+    return this.#laned && copies <= MOST_IN_LANES ? this.#laned : this.#sampler;
   }
 
   #get(name: string): Policy | FrozenPolicy {

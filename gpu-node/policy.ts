@@ -18,12 +18,19 @@ export interface Base {
   parameters: ReadonlyMap<string, OnnxTensor>;
 }
 
-export interface Policy {
+/** What reading a policy takes. */
+export interface Weights {
   name: string;
-  source: string;
   spec: ModelSpec;
   /** null: all weights are its own. */
   base: Base | null;
+  /** Its own parameters. */
+  parameters: ReadonlyMap<string, OnnxTensor>;
+  version: string;
+}
+
+export interface Policy extends Weights {
+  source: string;
   /** Tokenizer files of its source by name: they go out with every checkpoint. */
   files: Map<string, Uint8Array>;
   /** Its own parameters, those that updates change. */
@@ -37,13 +44,12 @@ export interface Policy {
   spare: Map<string, OnnxTensor>;
   /** Optimizer steps taken. */
   step: number;
-  version: string;
   /** Its updates by their write key. */
   answered: WriteRecord;
 }
 
 /** All parameters that a program of the policy may ask for. */
-export const weightsOf = ({ base, parameters }: Policy): Record<string, OnnxTensor> =>
+export const weightsOf = ({ base, parameters }: Weights): Record<string, OnnxTensor> =>
   Object.fromEntries([...base?.parameters ?? [], ...parameters]);
 
 /** Primes of the mixing below. */

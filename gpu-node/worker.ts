@@ -7,6 +7,7 @@
 import { CollmError, type ErrorCode } from "../shared/errors.ts";
 import { openDevice } from "./device.ts";
 import { Kernel } from "./kernel.ts";
+import { lanesOf } from "./lane/lane.ts";
 import type { DeviceChoice, GpuNode, SampleHooks, SampleRequest, SampleResult } from "./verbs.ts";
 
 /** A verb's name; each is a method of the kernel. */
@@ -41,7 +42,7 @@ export type WorkerReply =
 // The worker is named after its place. Without that device every verb is answered with why.
 const [device, threads] = self.name.split(" ") as [DeviceChoice, string?];
 const kernel = openDevice(device, threads ? Number(threads) : undefined)
-  .then((opened) => new Kernel(opened));
+  .then((opened) => new Kernel(opened, lanesOf(opened)));
 let last: Promise<unknown> = kernel.catch(() => {});
 
 self.onmessage = ({ data }: MessageEvent<WorkerRequest>) => {

@@ -6,7 +6,7 @@
 import type { Device, HostTensor } from "../device.ts";
 import type { OnnxTensor } from "../../deps.ts";
 import { dispose } from "../device.ts";
-import type { Policy } from "../policy.ts";
+import type { Weights } from "../policy.ts";
 import { LORA_TARGETS, type LoraTarget } from "../verbs.ts";
 
 /** Ranks are filled up to a multiple of this: products of one column sum in another order. */
@@ -16,20 +16,23 @@ export interface SideBySide {
   targets: LoraTarget[];
   feeds: Record<string, OnnxTensor>;
   /** Row of the mask for a policy: [ranks]. */
-  mask(policy: Policy): Uint8Array;
+  mask(policy: Weights): Uint8Array;
   ranks: number;
 }
 
-export const targetsOf = (policies: readonly Policy[]): LoraTarget[] =>
+export const targetsOf = (policies: readonly Weights[]): LoraTarget[] =>
   LORA_TARGETS.filter((target) =>
     policies.some(({ spec }) => spec.lora?.target_modules.includes(target))
   );
 
 /** Every matrix that some of the policies change: its adapters' rows of A and columns of B. */
-export async function sideBySide(device: Device, policies: readonly Policy[]): Promise<SideBySide> {
+export async function sideBySide(
+  device: Device,
+  policies: readonly Weights[],
+): Promise<SideBySide> {
   const targets = targetsOf(policies);
   const { shapes } = policies[0]!.spec;
-  const starts = new Map<Policy, number>();
+  const starts = new Map<Weights, number>();
   let end = 0;
   for (const policy of policies) {
     starts.set(policy, end);
@@ -73,12 +76,12 @@ export async function sideBySide(device: Device, policies: readonly Policy[]): P
 
 /** The adapters last put side by side: a batch of some of the same policies and versions takes them. */
 export class AdapterCache {
-  #versions = new Map<Policy, string>();
+  #versions = new Map<Weights, string>();
   #last: SideBySide | null = null;
 
   constructor(readonly device: Device) {}
 
-  async get(policies: readonly Policy[]): Promise<SideBySide> {
+  async get(policies: readonly Weights[]): Promise<SideBySide> {
     const known = policies.every((policy) => this.#versions.get(policy) === policy.version);
     if (this.#last && known) return this.#last;
     this.clear();
@@ -95,7 +98,7 @@ export class AdapterCache {
 }
 
 /** The mask of a batch: [rows, ranks]. */
-export function maskOf({ ranks, mask }: SideBySide, policies: readonly Policy[]): HostTensor {
+export function maskOf({ ranks, mask }: SideBySide, policies: readonly Weights[]): HostTensor {
   const data = new Uint8Array(policies.length * ranks);
   policies.forEach((policy, row) => data.set(mask(policy), row * ranks));
   return { data, dims: [policies.length, ranks] };

@@ -4,7 +4,7 @@
  * brings another, and packing it costs less than the update did.
  */
 import type { Program } from "../device.ts";
-import { type Base, type Policy, weightsOf } from "../policy.ts";
+import { type Base, type Weights, weightsOf } from "../policy.ts";
 import type { DecodeForm } from "../program/decode.ts";
 import { parametersOf, type ProgramLibrary } from "../program/library.ts";
 import { weightsAsConstants } from "../program/weights.ts";
@@ -13,7 +13,7 @@ import { bareSpec } from "./spec.ts";
 /** Numbers of weights between which packing pays: below, the graph itself is what costs. */
 const [FEWEST, MOST] = [1 << 22, 125_000_000];
 
-type Owner = Base | Policy;
+type Owner = Base | Weights;
 
 interface Packed {
   version: string;
@@ -26,7 +26,7 @@ export class PackedDecoders {
   constructor(readonly library: ProgramLibrary) {}
 
   /** The program for a policy, or null where its weights are better fed to it as inputs. */
-  async get(policy: Policy, form: DecodeForm): Promise<Program | null> {
+  async get(policy: Weights, form: DecodeForm): Promise<Program | null> {
     const spec = bareSpec(policy.spec);
     const size = parametersOf(spec);
     const { device } = this.library;

@@ -9,12 +9,12 @@ import { weightsOf } from "../policy.ts";
 import { lastBlock, leftPadded, PROMPT_BLOCK, promptBucket } from "../program/batch.ts";
 import type { ProgramLibrary } from "../program/library.ts";
 import { maskOf, type SideBySide } from "./adapters.ts";
-import type { Row } from "./rows.ts";
+import { ownerOf, type Row } from "./rows.ts";
 import { bareSpec } from "./spec.ts";
 import { chooseRows, filled, renamed, startOf, type State, type Tensors } from "./state.ts";
 
 /** As for rows (state.ts): below this many tokens a run's last bits depend on their number. */
-const LEAST_TOKENS = 128;
+const leastTokens = ({ device }: ProgramLibrary): number => device.threads === 1 ? 2 : 128;
 /** Padded tokens of one run. */
 const RUN_TOKENS = 8192;
 /** Numbers in the attention scores of one run (256 MiB of float32). */
@@ -65,7 +65,7 @@ async function block(
   const of = rows.map((row, i) => {
     const parent = before?.of[i] ?? 0;
     // Groups stand together: two requests for one prompt are two groups.
-    const owner = form.last && row.group > 1 ? row.request : "";
+    const owner = form.last ? ownerOf(row) : "";
     const key = `${row.policy.name} ${owner} ${parent} ${tokens(row).join()}`;
     const found = known.get(key) ?? { row, parent, index: known.size };
     known.set(key, found);
@@ -77,7 +77,7 @@ async function block(
   const runs: Tensors[] = [];
   const beginnings = [...known.values()];
   for (let at = 0; at < beginnings.length; at += size) {
-    const piece = filled(beginnings.slice(at, at + size), Math.ceil(LEAST_TOKENS / width));
+    const piece = filled(beginnings.slice(at, at + size), Math.ceil(leastTokens(library) / width));
     const past = before && await pastOf(library, spec, before, piece.map(({ parent }) => parent));
     runs.push(
       await program.run({

@@ -4,7 +4,7 @@
  */
 import { uniforms } from "../../shared/random.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { Policy } from "../policy.ts";
+import type { Weights } from "../policy.ts";
 import { promptBucket } from "../program/batch.ts";
 import { UNIFORM_STEPS } from "../program/draw.ts";
 import type { Completion, SampleRequest } from "../verbs.ts";
@@ -13,13 +13,15 @@ export interface Row {
   /** Index of the request, and of the prompt within it. */
   request: number;
   at: number;
-  policy: Policy;
+  policy: Weights;
   settings: SampleRequest;
   prompt: readonly number[];
   /** Left padding of the prompt. */
   pad: number;
   /** Completions of this prompt that share its keys and values; 1 = a copy of its own. */
   group: number;
+  /** Which of the groups of its prompt, where they share. */
+  part: number;
   /** The next uniform of this row: of its seed alone, 23 bits, so always below 1. */
   uniform: () => number;
   tokens: number[];
@@ -32,23 +34,32 @@ const SHARED_WIDTH = 64;
 const SHARED_GROUPS = [4, 64] as const;
 
 /**
- * Completions per prompt, where a request asks for as many of each and sharing pays. Only the
- * request itself decides: sharing changes the last bits.
+ * Completions per prompt that share, where a request asks for as many of each and it pays: all of
+ * them, or a part for each lane. Only the request itself decides: sharing changes the last bits.
  */
-function groupOf(policy: Policy, { prompts }: SampleRequest): number {
+function groupOf(policy: Weights, { prompts }: SampleRequest, lanes: number): number {
   if (!readsBehind(policy.spec.config)) return 1;
   if (!prompts.every((prompt) => promptBucket(prompt.length) >= SHARED_WIDTH)) return 1;
   const counts = new Map<string, number>();
   for (const prompt of prompts) counts.set(prompt.join(), (counts.get(prompt.join()) ?? 0) + 1);
   const [count = 0, ...others] = new Set(counts.values());
   const [least, most] = SHARED_GROUPS;
-  return others.length === 0 && count >= least && count <= most ? count : 1;
+  if (others.length > 0 || count < least || count > most) return 1;
+  return count % lanes === 0 && count / lanes >= least ? count / lanes : count;
 }
 
-/** The rows of a request, in the order of its prompts. */
-export function rowsOf(policy: Policy, settings: SampleRequest, request: number): Row[] {
-  const group = groupOf(policy, settings);
+/** The rows of a request, in the order of its prompts; `lanes` that they will be split over. */
+export function rowsOf(
+  policy: Weights,
+  settings: SampleRequest,
+  request: number,
+  lanes = 1,
+): Row[] {
+  const group = groupOf(policy, settings, lanes);
+  const seen = new Map<string, number>();
   return settings.prompts.map((prompt, at) => {
+    const before = seen.get(prompt.join()) ?? 0;
+    seen.set(prompt.join(), before + 1);
     const random = uniforms(settings.seeds[at]!);
     return {
       request,
@@ -62,13 +73,17 @@ export function rowsOf(policy: Policy, settings: SampleRequest, request: number)
       logprobs: [],
       finish: null,
       group,
+      part: group > 1 ? Math.floor(before / group) : 0,
     };
   });
 }
 
-/** Rows with equal prompts of one request have equal keys. */
-export const promptKey = ({ request, policy, prompt, group }: Row): string =>
-  `${group > 1 ? request : ""}:${policy.name}:${prompt.join()}`;
+/** Whose keys and values a row may share: a group's, or those of anyone with its prompt. */
+export const ownerOf = ({ request, part, group }: Row): string =>
+  group > 1 ? `${request}.${part}` : "";
+
+/** Rows that share, or whose prompts are equal, have equal keys. */
+const promptKey = (row: Row): string => `${ownerOf(row)}:${row.policy.name}:${row.prompt.join()}`;
 
 /** Takes the row's next token; what comes after its end is ignored. */
 export function extend(row: Row, token: number, logprob: number): void {
@@ -132,4 +147,13 @@ export function batchesOf(rows: readonly Row[]): Row[][] {
       return Array.from({ length: count }, (_, i) => bucket.slice(i * size, (i + 1) * size));
     });
   });
+}
+
+/** A batch in at most `count` parts of whole groups, as equal as they can be. */
+export function partsOf(batch: readonly Row[], count: number): Row[][] {
+  const { group } = batch[0]!;
+  const groups = batch.length / group;
+  const start = (part: number) => group * Math.ceil(part * groups / count);
+  return Array.from({ length: count }, (_, part) => batch.slice(start(part), start(part + 1)))
+    .filter((rows) => rows.length > 0);
 }

@@ -5,19 +5,20 @@
 import { CollmError } from "../../shared/errors.ts";
 import type { HostTensor, Program } from "../device.ts";
 import type { OnnxTensor } from "../../deps.ts";
-import { type Policy, weightsOf } from "../policy.ts";
+import { type Weights, weightsOf } from "../policy.ts";
 import type { DecodeForm } from "../program/decode.ts";
 import type { ProgramLibrary } from "../program/library.ts";
 import type { SampleHooks, SampleRequest, SampleResult } from "../verbs.ts";
+import type { Lane } from "../lane/lane.ts";
 import { AdapterCache, type SideBySide } from "./adapters.ts";
 import { generate } from "./generate.ts";
 import { PackedDecoders } from "./packed.ts";
-import { batchesOf, type Row, rowsOf } from "./rows.ts";
+import { batchesOf, partsOf, type Row, rowsOf } from "./rows.ts";
 import { bareSpec } from "./spec.ts";
 
 /** A request that has been checked, with its policy. */
 export interface SampleJob {
-  policy: Policy;
+  policy: Weights;
   request: SampleRequest;
 }
 
@@ -25,7 +26,8 @@ export class Sampler {
   readonly #adapters: AdapterCache;
   readonly #packed: PackedDecoders;
 
-  constructor(readonly library: ProgramLibrary) {
+  /** Every batch is split over this thread and the lanes. */
+  constructor(readonly library: ProgramLibrary, private readonly lanes: readonly Lane[] = []) {
     this.#adapters = new AdapterCache(library.device);
     this.#packed = new PackedDecoders(library);
   }
@@ -38,12 +40,12 @@ export class Sampler {
     jobs: readonly SampleJob[],
     hooks: SampleHooks = {},
   ): Promise<(SampleResult | CollmError)[]> {
-    const rows = jobs.map(({ policy, request }, i) => rowsOf(policy, request, i));
+    const rows = jobs.map(({ policy, request }, i) => rowsOf(policy, request, i, this.#count));
     const versions = jobs.map(({ policy }) => policy.version);
     const failed = new Map<number, CollmError>();
     for (const batch of batchesOf(rows.flat())) {
       try {
-        await generate(this, batch, hooks);
+        await this.#generate(batch, hooks);
       } catch (cause) {
         const why = cause instanceof Error ? cause.message : String(cause);
         for (const { request, policy } of batch) {
@@ -55,6 +57,20 @@ export class Sampler {
     return rows.map((own, i) => failed.get(i) ?? resultOf(own, jobs[i]!, versions[i]!));
   }
 
+  get #count(): number {
+    return this.lanes.length + 1;
+  }
+
+  async #generate(batch: Row[], hooks: SampleHooks): Promise<void> {
+    const [own, ...others] = partsOf(batch, this.#count) as [Row[], ...Row[][]];
+    // The lanes first: our part keeps this thread.
+    const parts = others.map((rows, i) => this.lanes[i]!.generate(rows, hooks, this.#count));
+    parts.push(generate(this, own, hooks));
+    // None is left at work by another's failure.
+    await Promise.allSettled(parts);
+    await Promise.all(parts);
+  }
+
   /** The adapters of a batch; null where its policies have none. */
   adapters(rows: readonly Row[]): Promise<SideBySide | null> {
     const policies = [...new Set(rows.map(({ policy }) => policy))];
@@ -64,7 +80,7 @@ export class Sampler {
 
   /** The program that decodes with a policy's weights, and what of them it takes as inputs. */
   async decoder(
-    policy: Policy,
+    policy: Weights,
     form: DecodeForm,
   ): Promise<{ program: Program; weights: Record<string, HostTensor | OnnxTensor> }> {
     const packed = await this.#packed.get(policy, form);
@@ -74,7 +90,7 @@ export class Sampler {
   }
 
   /** Frees what was kept for other policies than these. */
-  async keepOnly(policies: readonly Policy[]): Promise<void> {
+  async keepOnly(policies: readonly Weights[]): Promise<void> {
     this.#adapters.clear();
     await this.#packed.keepOnly(new Set(policies.map((policy) => policy.base ?? policy)));
   }

@@ -13,9 +13,10 @@ import { bareSpec } from "./spec.ts";
 
 /**
  * Small products run on one thread, large ones on several, and the split changes the order of
- * sums: below this many rows the last bits of a row would depend on how many others there are.
+ * sums: below this many rows the last bits of a row would depend on how many others there are. On
+ * one thread only products of a single row are different.
  */
-const LEAST_ROWS = 16;
+const leastRows = ({ device }: ProgramLibrary): number => device.threads === 1 ? 2 : 16;
 export type Tensors = Record<string, OnnxTensor>;
 
 export interface State {
@@ -81,7 +82,8 @@ export async function chooseRows(
   from: readonly number[],
   shared: { prompts: number[]; group: number } | null = null,
 ): Promise<Tensors> {
-  const least = shared ? shared.group * Math.ceil(LEAST_ROWS / shared.group) : LEAST_ROWS;
+  const enough = leastRows(library);
+  const least = shared ? shared.group * Math.ceil(enough / shared.group) : enough;
   const rows = Int32Array.from(filled(from, least));
   const prompts = shared ? Int32Array.from(filled(shared.prompts, least / shared.group)) : rows;
   const [first] = runs;
@@ -129,7 +131,7 @@ export async function withoutFinished(library: ProgramLibrary, state: State): Pr
   const { config } = spec;
   const going = state.rows.flatMap(({ finish }, i) => finish ? [] : [i]);
   if (state.rows[0]!.group > 1) return state;
-  if (2 * Math.max(LEAST_ROWS, going.length) > state.count) return state;
+  if (2 * Math.max(leastRows(library), going.length) > state.count) return state;
   const behind = readsBehind(config);
   const cache = behind ? state.past : renamed(state.grown, "grown", "past", config);
   const chosen = await chooseRows(library, spec, [{ hidden: state.hidden, ...cache }], going);
