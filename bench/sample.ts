@@ -179,7 +179,9 @@ async function inTurn(
   await other();
   const times: [number[], number[]] = [[], []];
   for (let i = 0; i < rounds; i++) {
+    await pause();
     times[0].push(await time(one));
+    await pause();
     times[1].push(await time(other));
   }
   return times;
@@ -190,3 +192,6 @@ const numbersOf = ([together, other]: [number[], number[]]): TogetherNumbers => 
   other_ms: median(other),
   ratio: median(other.map((ms, i) => ms / together[i]!)),
 });
+
+/** Until the threads of what ran before have stopped waiting for more with the core in their hands. */
+const pause = () => new Promise((resolve) => setTimeout(resolve, 200));

@@ -83,8 +83,7 @@ export class Lane {
   close(): void {
     this.#worker?.terminate();
     this.#worker = null;
-    this.#held.clear();
-    this.#bases.clear();
+    for (const kept of [this.#held, this.#bases, this.#spare]) kept.clear();
   }
 
   /** Brings the lane the policy's weights, unless it has them. */
@@ -108,11 +107,9 @@ export class Lane {
     this.#worker.postMessage(message, transfer);
   }
 
-  // An error of the thread itself is not taken here: it ends the kernel's thread as well, and who
-  // looks after that one starts both again.
   #start(): Worker {
     const module = new URL("./worker.ts", import.meta.url);
-    const worker = new Worker(module, { type: "module" });
+    const worker = new Worker(module, { type: "module", name: "lane" });
     worker.onmessage = ({ data }: MessageEvent<LaneReply>) => {
       if ("replaced" in data) {
         if (this.#held.has(data.policy)) this.#spare.set(data.policy, data.replaced);
@@ -123,6 +120,13 @@ export class Lane {
       this.#waiting.delete(data.id);
       if ("rows" in data) waiting.resolve(data);
       else waiting.reject(new CollmError("internal", data.error));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.close();
+      const error = new CollmError("internal", `a lane of sampling ended: ${event.message}`);
+      for (const waiting of this.#waiting.values()) waiting.reject(error);
+      this.#waiting.clear();
     };
     return worker;
   }

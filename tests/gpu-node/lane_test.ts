@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { llama } from "../../bench/shapes.ts";
+import type { OnnxTensor } from "../../deps.ts";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { Lane, lanesOf } from "../../gpu-node/lane/lane.ts";
@@ -204,6 +205,11 @@ Deno.test("a lane says what it cannot do, and goes on", () =>
     try {
       const rows = (weights: Weights) => rowsOf(weights, request([1, 2], { max_tokens: 4 }), 0);
       await assert.rejects(lane.generate(rows(broken), {}, 2), new RegExp(`'${norm}' is missing`));
+      // Such a tensor cannot be made: the lane's thread ends of it.
+      const impossible = { data: new Float32Array(3), dims: [1] } as unknown as OnnxTensor;
+      const parameters = new Map(policy.parameters).set(norm!, impossible);
+      const fatal = { ...policy, parameters, version: "0-fatal" };
+      await assert.rejects(lane.generate(rows(fatal), {}, 2), /a lane of sampling ended: .*size/);
       const whole = rows(policy);
       await lane.generate(whole, {}, 2);
       assert.deepEqual(whole.map(({ tokens, finish }) => [tokens.length, finish]), [
