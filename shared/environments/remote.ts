@@ -79,14 +79,24 @@ export class RemoteEnvironment {
       task: (input) => this.#taskOf(input, info),
       reset: async (task, seed) => {
         const body = { task: await inputOf(task), seed, options: info.options };
-        return await this.#ask("POST", "/reset", body, resetResult);
+        const begun = await this.#ask("POST", "/reset", body, resetResult);
+        this.#forEvery(info.agents, "observation", begun.observations);
+        return begun;
       },
       step: async (_task, state, actions) => {
-        return await this.#ask("POST", "/step", { state, actions }, stepResult);
+        const result = await this.#ask("POST", "/step", { state, actions }, stepResult);
+        this.#forEvery(info.agents, "reward", result.rewards);
+        this.#forEvery(info.agents, "termination", result.terminations);
+        this.#forEvery(info.agents, "truncation", result.truncations);
+        const ended = Object.keys(result.observations).length === 0;
+        if (!ended) this.#forEvery(info.agents, "observation", result.observations);
+        return result;
       },
       score: async (task: RemoteTask, actions: PerAgent<string>) => {
         const body = { task: await inputOf(task), actions, options: info.options };
-        return await this.#ask("POST", "/score", body, scoreResult);
+        const result = await this.#ask("POST", "/score", body, scoreResult);
+        this.#forEvery(info.agents, "reward", result.rewards);
+        return result;
       },
     };
   }
@@ -101,6 +111,16 @@ export class RemoteEnvironment {
     }
     const task = input as Record<string, unknown>;
     return { id: `inline-${hashOf(task).slice(0, 16)}`, task: { task } };
+  }
+
+  /** Refuses an answer that is silent about an agent: it would be learnt from as if it were whole. */
+  #forEvery(agents: readonly string[], what: string, given: PerAgent<unknown>): void {
+    const missing = agents.find((agent) => !Object.hasOwn(given, agent));
+    if (missing === undefined) return;
+    throw new CollmError(
+      "unavailable",
+      `Cannot use the answer of ${this.#url}: it has no ${what} of agent '${missing}'`,
+    );
   }
 
   async #ask<S extends z.ZodType>(

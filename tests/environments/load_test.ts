@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { join, resolve } from "node:path";
 import addUp from "../../docs/add_up.ts";
 import { environmentSource, isSource, useEnvironment } from "../../shared/environments/load.ts";
+import { RemoteEnvironment } from "../../shared/environments/remote.ts";
 import { createEnvironment, environmentIds } from "../../shared/environments/registry.ts";
 import { callJson } from "../../shared/wire/call.ts";
 import { resolveConfig } from "../../train/config.ts";
@@ -153,6 +154,55 @@ Deno.test("an environment of another edge plays as it does there, and trains", a
     await assert.rejects(useEnvironment(source, { agents: 17 }), { code: "invalid_request" });
     assert.deepEqual(await train(source, ["environment.options.turns=1"]), ["agent_1", "agent_2"]);
   });
+});
+
+Deno.test("an environment of another edge is refused where an answer leaves out an agent", async () => {
+  const agents = ["agent_1", "agent_2"];
+  const each = <T>(value: T, names = agents) =>
+    Object.fromEntries(names.map((agent) => [agent, value]));
+  const seen = { turn: 1, text: "go", messages: null };
+  const whole = {
+    ...{ observations: {}, infos: {}, components: {}, state: "s", agents },
+    ...{ rewards: each(1), terminations: each(true), truncations: each(false) },
+  };
+  let answer: Record<string, unknown> = {};
+  const info = {
+    ...{ id: "half", title: "Half", description: "", agents, turns: 1, reward_range: [0, 1] },
+    ...{ options: {}, splits: [], draws: false },
+  };
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    ({ method }) => Response.json(method === "GET" ? info : answer),
+  );
+  try {
+    const url = `http://127.0.0.1:${server.addr.port}/v1/environments/half`;
+    const remote = new RemoteEnvironment(url, "half", {});
+    await remote.describe({});
+    const environment = remote.create({});
+    const task = { task: "half_eval_0" };
+    const verbs = {
+      reset: () => environment.reset(task, 0),
+      step: () => environment.step(task, "s", each("")),
+      score: () => environment.score!(task, each("")),
+    };
+    const refused = async (verb: keyof typeof verbs, part: string, parts: object, what: string) => {
+      answer = { ...whole, observations: verb === "reset" ? each(seen) : {} };
+      await verbs[verb]();
+      answer = { ...answer, [part]: parts };
+      await assert.rejects(async () => await verbs[verb](), {
+        code: "unavailable",
+        message: `Cannot use the answer of ${url}: it has no ${what} of agent 'agent_2'`,
+      });
+    };
+    await refused("reset", "observations", each(seen, ["agent_1"]), "observation");
+    await refused("step", "rewards", each(1, ["agent_1"]), "reward");
+    await refused("step", "terminations", each(true, ["agent_1"]), "termination");
+    await refused("step", "truncations", each(true, ["agent_1"]), "truncation");
+    await refused("step", "observations", each(seen, ["agent_1"]), "observation");
+    await refused("score", "rewards", each(1, ["agent_1"]), "reward");
+  } finally {
+    await server.shutdown();
+  }
 });
 
 Deno.test("evaluate plays a module's environment", async () => {
