@@ -1,7 +1,7 @@
 /**
  * The most likely tokens in the place of each token drawn, as OpenAI's clients ask for them: one
  * pass over the finished completions, under the distribution that they were drawn from (temperature
- * and nucleus included). Leaves out streams: a completion is listed once it is whole.
+ * and nucleus included). A completion is listed once it is whole, also for a stream.
  */
 import { CollmError } from "../../shared/errors.ts";
 import { checkAlternatives } from "../checks.ts";

@@ -21,7 +21,7 @@ import { checkListing, listAlternatives } from "./alternatives.ts";
 import { type Asked, chatForm, completionForm, errorOf, type Form } from "./openai_form.ts";
 import { streamed } from "./openai_stream.ts";
 import type { ServedPolicies } from "./policies.ts";
-import { asTokens, sample, type WireSampleRequest } from "./sample.ts";
+import { asTokens, sample, type WireSampleAnswer, type WireSampleRequest } from "./sample.ts";
 import type { GpuHono, GpuServer } from "./server.ts";
 import type { Wait } from "./wait.ts";
 
@@ -108,14 +108,18 @@ async function answer(
   wait: Wait,
 ): Promise<Response> {
   const request = wireRequest(asked, prompts, most);
-  if (asked.stream) return await streamed(policies, request, form, wait, asked.stream_options);
   const { alternatives: count } = form;
   if (count > 0) checkListing(request, prompts.length, count);
+  const list = count === 0
+    ? null
+    : (drawn: WireSampleAnswer) =>
+      listAlternatives(policies, request, prompts, drawn, count, wait.signal);
+  if (asked.stream) {
+    return await streamed(policies, request, form, wait, { list, ...asked.stream_options });
+  }
   const answer = await sample(policies, request, wait);
   const { completions, policy_version } = answer;
-  const listed = count > 0
-    ? await listAlternatives(policies, request, prompts, answer, count, wait.signal)
-    : [];
+  const listed = await list?.(answer) ?? [];
   return Response.json({
     ...form.head(false),
     choices: completions.map((drawn, index) => form.choice(index, drawn, listed[index])),

@@ -20,11 +20,11 @@ export interface Form {
   readonly alternatives: number;
   /** Fields that every answer or chunk begins with. */
   head(chunk: boolean): Record<string, unknown>;
-  /** `listed`: alternatives to each token, where they are asked for. */
+  /** `listed`, here and below: alternatives to each token, where they are asked for. */
   choice(index: number, drawn: Drawn, listed?: readonly Listed[]): unknown;
   /** Opens a choice; null where the first piece does. */
   opening(index: number): unknown;
-  piece(index: number, piece: Piece): unknown;
+  piece(index: number, piece: Piece, listed?: readonly Listed[]): unknown;
   closing(index: number, finish_reason: string, seed: number): unknown;
   usage(completion_tokens: number): unknown;
 }
@@ -89,11 +89,11 @@ export function completionForm(
       seed: drawn.seed,
     }),
     opening: () => null,
-    piece: (index, piece) => ({
+    piece: (index, piece, alternatives) => ({
       index,
       text: piece.text,
       finish_reason: null,
-      logprobs: listed(index, piece),
+      logprobs: listed(index, piece, alternatives),
       token_ids: piece.tokens,
     }),
     closing: (index, finish_reason, seed) => ({
@@ -146,11 +146,11 @@ export function chatForm(
       finish_reason: null,
       logprobs: null,
     }),
-    piece: (index, piece) => ({
+    piece: (index, piece, alternatives) => ({
       index,
       delta: { content: piece.text },
       finish_reason: null,
-      logprobs: listed(piece),
+      logprobs: listed(piece, alternatives),
       token_ids: piece.tokens,
     }),
     closing: (index, finish_reason, seed) => ({

@@ -1,36 +1,55 @@
 /**
  * Completions as an event stream: a chunk per piece of text, then `[DONE]`. What fails before the
- * first piece is an answer with its own status; what fails later is the stream's last event.
+ * first piece is an answer with its own status; what fails later is the stream's last event. Where
+ * alternatives to the tokens are asked for, the chunks wait until all is drawn and listed.
  */
+import type { Listed } from "./alternatives.ts";
 import { errorOf, type Form } from "./openai_form.ts";
 import type { ServedPolicies } from "./policies.ts";
-import { sample, type WireSampleRequest } from "./sample.ts";
+import type { Piece } from "./row_text.ts";
+import { sample, type WireSampleAnswer, type WireSampleRequest } from "./sample.ts";
 import { clientGone, type Wait } from "./wait.ts";
+
+export interface StreamOptions {
+  include_usage?: boolean | null | undefined;
+  /** Alternatives by completion, then token; null where none are asked for. */
+  list: ((drawn: WireSampleAnswer) => Promise<Listed[][]>) | null;
+}
 
 export async function streamed(
   policies: ServedPolicies,
   request: WireSampleRequest,
   form: Form,
   wait: Wait,
-  options: { include_usage?: boolean | null | undefined } | null | undefined,
+  { include_usage, list }: StreamOptions,
 ): Promise<Response> {
   const { readable, send, close } = events(wait);
-  const usage = options?.include_usage === true;
+  const usage = include_usage === true;
   const chunk = (choices: unknown[], more: object = {}) =>
     send({ ...form.head(true), choices, ...usage && { usage: null }, ...more });
   const opened = new Set<number>();
+  const tell = (row: number, piece: Piece, listed?: Listed[]) => {
+    const opening = opened.has(row) ? null : form.opening(row);
+    opened.add(row);
+    if (opening !== null) chunk([opening]);
+    chunk([form.piece(row, piece, listed)]);
+  };
+  const waiting: [row: number, piece: Piece][] = [];
   const first = Promise.withResolvers<void>();
 
   const drawing = sample(policies, request, {
     signal: wait.signal,
     onPiece(row, piece) {
+      if (list) return void waiting.push([row, piece]);
       first.resolve();
-      const opening = opened.has(row) ? null : form.opening(row);
-      opened.add(row);
-      if (opening !== null) chunk([opening]);
-      chunk([form.piece(row, piece)]);
+      tell(row, piece);
     },
-  }).then(({ completions, policy_version }) => {
+  }).then(async (drawn) => {
+    const { completions, policy_version } = drawn;
+    const listed = await list?.(drawn) ?? [];
+    for (const [row, piece] of waiting) {
+      tell(row, piece, listed[row]!.splice(0, piece.tokens.length));
+    }
     completions.forEach(({ finish_reason, seed }, row) => {
       chunk([form.closing(row, finish_reason, seed)], { policy_version });
     });

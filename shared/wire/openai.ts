@@ -39,8 +39,6 @@ const streamOptionsFit = ({ stream, stream_options }: {
 }) => stream === true || !stream_options;
 const unfit = { path: ["stream_options"], error: "none without stream" };
 
-const wholeOnly = "0 with stream: alternatives are listed once a completion is whole";
-
 const isPrompts = (value: unknown): value is (string | number[])[] =>
   Array.isArray(value) && value.every((x) => prompt.safeParse(x).success);
 
@@ -54,10 +52,7 @@ export const completionRequest = z.strictObject({
   logprobs: z.int().min(0).max(5).nullish(),
   echo: z.literal(false).nullish(),
   best_of: z.literal(1).nullish(),
-}).refine(streamOptionsFit, unfit).refine(({ stream, logprobs }) => !stream || !logprobs, {
-  path: ["logprobs"],
-  error: wholeOnly,
-}).openapi("CompletionRequest");
+}).refine(streamOptionsFit, unfit).openapi("CompletionRequest");
 
 const content = z.union([
   z.string(),
@@ -78,13 +73,13 @@ export const chatRequest = z.strictObject({
   logprobs: z.boolean().nullish(),
   /** So many alternatives to each token drawn. */
   top_logprobs: z.int().min(0).max(20).nullish(),
-}).refine(streamOptionsFit, unfit).refine(({ stream, top_logprobs }) => !stream || !top_logprobs, {
-  path: ["top_logprobs"],
-  error: wholeOnly,
-}).refine(({ logprobs, top_logprobs }) => logprobs || !top_logprobs, {
-  path: ["top_logprobs"],
-  error: "none without logprobs",
-}).openapi("ChatRequest");
+}).refine(streamOptionsFit, unfit).refine(
+  ({ logprobs, top_logprobs }) => logprobs || !top_logprobs,
+  {
+    path: ["top_logprobs"],
+    error: "none without logprobs",
+  },
+).openapi("ChatRequest");
 
 export const openAiModel = z.object({
   id: z.string(),

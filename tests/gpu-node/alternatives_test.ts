@@ -204,20 +204,63 @@ for (const model of ["tiny", "ice"]) {
     }));
 }
 
-Deno.test("openai is refused alternatives by name: streamed, without logprobs, too many", () =>
+Deno.test("openai is refused alternatives by name: without logprobs, too many", () =>
   withOpenAi(async (client) => {
     const ask = { model: "tiny", prompt: "INT", max_tokens: 4 };
     const complete = (more: object) => client.completions.create({ ...ask, ...more });
     const chat = (more: object) =>
       client.chat.completions.create({ model: "tiny", messages, ...more });
     await assert.rejects(complete({ logprobs: 6 }), /'logprobs' is 6/);
-    await assert.rejects(complete({ logprobs: 1, stream: true }), /'logprobs'.*0 with stream/);
     await assert.rejects(chat({ logprobs: true, top_logprobs: 21 }), /'top_logprobs' is 21/);
     await assert.rejects(chat({ top_logprobs: 2 }), /'top_logprobs'.*none without logprobs/);
-    const streamed = { logprobs: true, top_logprobs: 2, stream: true };
-    await assert.rejects(chat(streamed), /'top_logprobs'.*0 with stream/);
     const many = { n: 4096, max_tokens: 500, logprobs: 5 };
     await assert.rejects(complete(many), /5 at 2048000 tokens exceed 1048576/);
+    const stream = true as const;
+    await assert.rejects(complete({ ...many, stream }), /5 at 2048000 tokens exceed 1048576/);
+  }));
+
+Deno.test("openai streams the alternatives that it lists in one piece", () =>
+  withOpenAi(async (client) => {
+    const ask = { model: "tiny", prompt: "INT", max_tokens: 24, seed: 5, n: 2, logprobs: 3 };
+    // Cut in the middle by a stop text, so that pieces wait and tokens after it go.
+    const { text } = (await client.completions.create(ask)).choices[0]!;
+    assert.ok(text.length >= 4, text);
+    for (const stop of [[], [text.slice(2, 4)]]) {
+      const whole = await client.completions.create({ ...ask, stop });
+      const parts = whole.choices.map(() => ({
+        ...{ text: "", finish_reason: null as string | null },
+        ...{ tokens: [] as string[], token_logprobs: [] as number[], top_logprobs: [] as object[] },
+        text_offset: [] as number[],
+      }));
+      const stream = await client.completions.create({ ...ask, stop, stream: true });
+      for await (const { choices } of stream) {
+        for (const { index, text, finish_reason, logprobs } of choices) {
+          const part = parts[index]!;
+          part.text += text;
+          part.finish_reason = finish_reason;
+          part.tokens.push(...logprobs?.tokens ?? []);
+          part.token_logprobs.push(...logprobs?.token_logprobs ?? []);
+          part.top_logprobs.push(...logprobs?.top_logprobs ?? []);
+          part.text_offset.push(...logprobs?.text_offset ?? []);
+        }
+      }
+      assert.deepEqual(
+        parts,
+        whole.choices.map(({ text, finish_reason, logprobs }) => (
+          { text, finish_reason, ...logprobs }
+        )),
+      );
+    }
+    const talk = { model: "tiny", messages, max_completion_tokens: 12, seed: 3 };
+    const listing = { logprobs: true, top_logprobs: 20 };
+    const whole = await client.chat.completions.create({ ...talk, ...listing });
+    const final = await client.chat.completions.stream({ ...talk, ...listing })
+      .finalChatCompletion();
+    assert.deepEqual(
+      final.choices[0]!.logprobs!.content,
+      whole.choices[0]!.logprobs!.content,
+    );
+    assert.equal(final.choices[0]!.message.content, whole.choices[0]!.message.content);
   }));
 
 Deno.test("listAlternatives refuses a list of another version than the one that drew", async () => {
