@@ -14,6 +14,7 @@ import type {
   UpdateResult,
   WaitOptions,
 } from "../verbs.ts";
+import { tokenizerTrust } from "./foreign_tokenizer.ts";
 import { openSources, type SourceOptions, type Sources } from "./sources.ts";
 import { openTexts, type Texts } from "./texts.ts";
 import { within } from "./wait.ts";
@@ -64,6 +65,7 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
   const { checkpoints } = options;
   const { folderOf, baseOf, nameOfBase, withNames } = openSources(options);
   const entries = new Map<string, Entry>();
+  const trust = tokenizerTrust();
 
   const entry = (policy: string): Entry => {
     const found = entries.get(policy);
@@ -84,9 +86,11 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
       : await folderOf({ policy, source: request.base });
     const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
     const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
+    const trusted = readable !== undefined &&
+      await trust.admit(readable, checkpoints.idOf(readable));
     const info = await node.load({ ...request, source: folder, ...base && { base } }, options);
     entries.get(policy)?.texts?.close();
-    const texts = tokenizer && openTexts(policy, readable!, tokenizer);
+    const texts = tokenizer && openTexts(policy, readable!, tokenizer, { trusted });
     const version = info.policy_version;
     entries.set(policy, {
       source,

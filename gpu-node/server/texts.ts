@@ -1,8 +1,8 @@
 /**
  * Texts to tokens where that takes long, in a process of their own, one per policy, started when it
  * is first needed: chat templates, because a template is a program that came with a checkpoint, and
- * one that does not end must hold up nobody else; long prompts, a megabyte of which takes seconds.
- * Leaves out the memory that a template may take.
+ * one that does not end must hold up nobody else; long prompts, a megabyte of which takes seconds;
+ * all prompts of a tokenizer that is not trusted. Leaves out the memory that these may take.
  */
 import { CollmError } from "../../shared/errors.ts";
 import type { ChatMessage, Tokenizer } from "../model/tokenizer.ts";
@@ -30,12 +30,15 @@ export interface Texts {
   close(): void;
 }
 
-/** The texts of a policy, whose `tokenizer` is that of `folder`. Jobs are taken one at a time. */
+/**
+ * The texts of a policy, whose `tokenizer` is that of `folder`. Jobs are taken one at a time, for
+ * `longest` milliseconds and more by their length.
+ */
 export function openTexts(
   policy: string,
   folder: string,
   tokenizer: Tokenizer,
-  longest = LONGEST,
+  { longest = LONGEST, trusted = true }: { longest?: number; trusted?: boolean } = {},
 ): Texts {
   const refused = (
     job: TextJob,
@@ -94,7 +97,7 @@ export function openTexts(
 
   return {
     encode(texts, options) {
-      return texts.reduce((sum, text) => sum + text.length, 0) <= SHORT
+      return trusted && texts.reduce((sum, text) => sum + text.length, 0) <= SHORT
         ? texts.map((text) => tokenizer.encode(text, { addSpecialTokens: true }))
         : inTurns(texts, options);
     },

@@ -4,6 +4,7 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
 import { openTexts, SHORT } from "../../gpu-node/server/texts.ts";
+import { uploadId } from "../../gpu-node/server/upload_id.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { withServer } from "./served.ts";
 
@@ -83,12 +84,12 @@ Deno.test("openTexts gives the tokens of applyChat, one conversation after anoth
 
 Deno.test("openTexts starts again after a template that does not end, and refuses when closed", () =>
   withEndless(async (bad) => {
-    const texts = openTexts("p", bad, tokenizer, 50);
+    const texts = openTexts("p", bad, tokenizer, { longest: 50 });
     for (const _ of "ab") {
       await assert.rejects(texts.chat(messages), refused("invalid_request", /more than 50 ms$/));
     }
     texts.close();
-    const long = openTexts("p", bad, tokenizer, 1e6);
+    const long = openTexts("p", bad, tokenizer, { longest: 1e6 });
     const waiting = [long.chat(messages), long.chat(messages)];
     const checks = waiting.map((w) => assert.rejects(w, refused("not_found", /unloaded$/)));
     await new Promise((resolve) => setTimeout(resolve));
@@ -132,6 +133,83 @@ Deno.test("openTexts takes a long text beside the caller's work, other texts in 
     encodeLong([long]),
     refused("not_found", /^Cannot take a text as prompt of policy 'p': it was unloaded$/),
   );
+});
+
+/** Puts the embedded model among the uploads of `root` with another tokenizer file; its id. */
+async function uploaded(
+  root: string,
+  change: (tokenizer: Record<string, unknown>) => void,
+): Promise<string> {
+  const folder = join(root, "..", crypto.randomUUID());
+  const files = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+  for (const name of files) cpSync(join(GOOD, name), join(folder, name));
+  const file = join(folder, "tokenizer.json");
+  const json = JSON.parse(Deno.readTextFileSync(file));
+  change(json);
+  Deno.writeTextFileSync(file, JSON.stringify(json));
+  const id = await uploadId(folder, files);
+  Deno.mkdirSync(root, { recursive: true });
+  Deno.renameSync(folder, join(root, id));
+  return id;
+}
+
+Deno.test("an uploaded tokenizer that takes for ever on a short text holds up nobody else", () =>
+  withServer(async ({ call, root }) => {
+    const source = await uploaded(root, (json) => {
+      const pattern = { Regex: "(?:x+x+)+y|." };
+      json.pre_tokenizer = {
+        type: "Sequence",
+        pretokenizers: [
+          { type: "Split", pattern, behavior: "Isolated", invert: false },
+          { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+        ],
+      };
+    });
+    const loaded = await call("POST", "/v1/policies", { policy: "bad", source });
+    assert.equal(loaded.status, 201, JSON.stringify(loaded.body));
+    const ended: string[] = [];
+    const ask = async (policy: string, prompt: string) => {
+      const answer = await call("POST", "/v1/sample", { policy, prompts: [prompt], max_tokens: 2 });
+      ended.push(policy);
+      return answer;
+    };
+    const [slow, other] = await Promise.all([ask("bad", "x".repeat(40)), ask("good", "INT")]);
+    assert.equal(
+      slow.body.detail,
+      "Cannot take a text as prompt of policy 'bad': it ran for more than 2004 ms",
+    );
+    assert.equal(other.status, 200);
+    assert.deepEqual(ended, ["good", "bad"]);
+    assert.equal((await ask("bad", "INT")).status, 200, "its other texts are served");
+  }, { models: { good: GOOD } }));
+
+Deno.test("an uploaded tokenizer's decoder is no regular expression; one that a model has may be", async () => {
+  const change = (json: Record<string, unknown>) => {
+    const pattern = { Regex: "(?:x+x+)+y" };
+    json.decoder = {
+      type: "Sequence",
+      decoders: [json.decoder, { type: "Replace", pattern, content: "" }],
+    };
+  };
+  await withServer(async ({ call, root }) => {
+    const source = await uploaded(root, change);
+    const { status, body } = await call("POST", "/v1/policies", { policy: "bad", source });
+    assert.equal(status, 400);
+    assert.equal(
+      body.detail,
+      `Cannot use the tokenizer of checkpoint '${source}': its decoder is a regular expression`,
+    );
+    const mine = join(root, "..", "mine");
+    cpSync(join(root, source), mine, { recursive: true });
+    await withServer(async (other) => {
+      const id = await uploaded(other.root, change);
+      const { status, body } = await other.call("POST", "/v1/policies", {
+        policy: "b",
+        source: id,
+      });
+      assert.equal(status, 201, JSON.stringify(body));
+    }, { models: { mine } });
+  }, { models: { good: GOOD } });
 });
 
 Deno.test("POST /v1/sample and completions take long texts: refused for their tokens, not for time", () =>
