@@ -58,11 +58,12 @@ const WRITES: ReadonlySet<ScheduledVerb> = new Set(["load", "update", "unload"])
 const LASTING: ReadonlySet<ScheduledVerb> = new Set([...WRITES, "save"]);
 
 /**
- * After a batch its clients are about to ask again, and a batch of all of them takes little longer
- * than one of the first few: the next batch waits for them up to this fraction of the last one's
- * time, and not longer than QUIET milliseconds after the last that came.
+ * After a batch its clients are about to ask again, at once or all together after work of their
+ * own, and a batch of all of them takes little longer than one of the first few: the next batch
+ * waits for them up to this fraction of the last one's time, and not longer than QUIET milliseconds
+ * after the last that came.
  */
-const PATIENCE = 0.1;
+const PATIENCE = 0.2;
 const QUIET = 5;
 
 export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): ScheduledNode {
@@ -135,7 +136,7 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
   /** Waits for the clients of the last batch while only their like is asked for. */
   async function gather(): Promise<void> {
     const patience = PATIENCE * last.took;
-    const end = last.ended + patience;
+    const end = Math.max(last.ended, queue[0]!.came) + patience;
     while (queue[0]?.sample && baseOf(queue[0].policy) === last.base) {
       if (queue.length >= last.clients) return;
       const now = performance.now();

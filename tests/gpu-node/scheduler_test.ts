@@ -196,3 +196,22 @@ Deno.test("clients that come back after a batch share the next one", async () =>
   await begun();
   assert.deepEqual(device.map((call) => call.requests), [1, 8, 8, 8, 8, 8, 7]);
 });
+
+Deno.test("clients that come back one after another, long after a batch, share the next one", async () => {
+  const { node, scheduler, device } = await scheduled();
+  const sample = (seed: number) => scheduler.sample({ ...ask("a", seed), max_tokens: 64 });
+  const alone = sample(0);
+  await begun();
+  const together = Array.from({ length: 8 }, (_, seed) => sample(seed));
+  node.open();
+  await Promise.all([alone, ...together]);
+  // Longer than a part of what a batch of so few tokens takes.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const back = Array.from({ length: 8 }, async (_, seed) => {
+    for (let turns = 0; turns < 10 * seed; turns++) await null;
+    await sample(seed);
+  });
+  await Promise.all(back);
+  await begun();
+  assert.deepEqual(device.map((call) => call.requests), [1, 8, 8]);
+});
