@@ -168,8 +168,18 @@ function mostLikely(
   const mask = g.emit1("ScatterElements", [stays, order, stays], p.shape, { axis: 1 });
   const mass = reduceSum(g, mul(g, p, mask), [1], true);
   const all = compare(g, "Equal", reduceSum(g, stays, [1], true), g.scalar(vocab));
-  const logMass = where(g, all, g.scalar(0), g.emit1("Log", [mass], [rows, 1]));
+  const logMass = where(g, all, g.scalar(0), logOfRows(g, mass));
   return { mask, logMass };
+}
+
+/**
+ * Logarithm of x [rows, 1]. The CPU takes it of several numbers at a time, and of what is left over
+ * in another way with other last bits: of sixteen copies of each number nothing is left over, so
+ * that a row has the same bits beside any others.
+ */
+function logOfRows(g: Graph, x: Tensor): Tensor {
+  const copies = mul(g, x, g.constant(new Float32Array(16).fill(1), [1, 16]));
+  return slice(g, g.emit1("Log", [copies], copies.shape), 1, 0, 1);
 }
 
 const isFirst = (g: Graph, vocab: number): Tensor =>

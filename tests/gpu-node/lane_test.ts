@@ -68,12 +68,14 @@ const upTo = (count: number, start = 0) => Array.from({ length: count }, (_, i) 
 for (const [name, config] of Object.entries({ WIDE, PACKED })) {
   Deno.test(`sample in lanes gives every row the same bits in any batch (${name})`, () =>
     withNodes(config, async ({ laned, single }) => {
-      const all = await laned.sample(request(upTo(128)));
-      for (const rows of [[0], [7], [3, 3], upTo(3, 40), upTo(13, 7), upTo(64, 30), upTo(127)]) {
-        const some = await laned.sample(request(rows));
-        assert.deepEqual(some.completions, rows.map((row) => all.completions[row]));
+      for (const extra of [{}, { temperature: 0.9, top_p: 0.8, top_k: 40 }]) {
+        const all = await laned.sample(request(upTo(128), extra));
+        for (const rows of [[0], [7], [3, 3], upTo(3, 40), upTo(13, 7), upTo(64, 30), upTo(127)]) {
+          const some = await laned.sample(request(rows, extra));
+          assert.deepEqual(some.completions, rows.map((row) => all.completions[row]));
+        }
+        assert.deepEqual(await single.sample(request(upTo(128), extra)), all);
       }
-      assert.deepEqual(await single.sample(request(upTo(128))), all);
     }));
 }
 
