@@ -1,7 +1,9 @@
 /**
  * Drawing one token per row inside a graph, by inverse CDF of the tempered softmax.
  * The uniforms come from the host, so a row's tokens depend on its own seed alone. Two levels
- * (blocks of 64, then within one block) avoid a vocabulary-squared triangle.
+ * (blocks of 64, then within one block) avoid a vocabulary-squared triangle. Sums that round are
+ * taken of whole blocks and by products: the CPU sums a row of any length in another order for each
+ * place in memory that it may begin at.
  */
 import type { Graph } from "../graph/graph.ts";
 import { add, cast, compare, mul, sub, where } from "../graph/ops/elementwise.ts";
@@ -110,7 +112,10 @@ export function drawToken(
   );
   const token = where(g, controls.greedy, best, drawn);
   const logprob = g.emit1("GatherElements", [logp, token], [rows, 1], { axis: 1 });
-  return { token, logprob: kept ? sub(g, logprob, kept.logMass) : logprob };
+  if (!kept) return { token, logprob };
+  // Of all tokens the logarithm is exactly 0, whatever rounding has made of their sum.
+  const logMass = where(g, kept.all, g.scalar(0), logOfRows(g, last));
+  return { token, logprob: sub(g, logprob, logMass) };
 }
 
 /** p [rows, vocab] → [rows, blocks, 64], the last block filled up with zeros. */
@@ -127,15 +132,14 @@ function inBlocks(g: Graph, p: Tensor): Tensor {
 /**
  * The tokens that a row may draw: of its `topK` most likely ones the smallest set that holds the
  * share `topP` of their probability, at least one. Of equal probabilities the first tokens stay.
- * `mask` [rows, vocab] is 1 for them and 0 elsewhere; `logMass` [rows, 1] is the logarithm of
- * their probability, exactly 0 where all are kept.
+ * `mask` [rows, vocab] is 1 for them and 0 elsewhere; `all` [rows, 1] tells where nothing is cut.
  */
 function mostLikely(
   g: Graph,
   p: Tensor,
   { topK, topP }: NonNullable<DrawControls["truncation"]>,
   tables: DrawTables,
-): { mask: Tensor; logMass: Tensor } {
+): { mask: Tensor; all: Tensor } {
   const [rows, vocab] = p.shape as [Dim, number];
   const [sorted, order] = g.emit(
     "TopK",
@@ -149,8 +153,9 @@ function mostLikely(
   // Running sums before each rank, in two levels as below.
   const grid = inBlocks(g, candidates);
   const sums = reduceSum(g, grid, [2]);
+  const upTo = matmul(g, sums, tables.across);
   const before = g.emit1("Unsqueeze", [
-    sub(g, matmul(g, sums, tables.across), sums),
+    sub(g, upTo, sums),
     g.indices([2]),
   ], [rows, grid.shape[1]!, 1]);
   const within = sub(g, matmul(g, grid, tables.within), grid);
@@ -161,15 +166,13 @@ function mostLikely(
     0,
     vocab,
   );
-  const reach = mul(g, topP, reduceSum(g, candidates, [1], true));
+  const reach = mul(g, topP, sliceLast(g, upTo, Number(grid.shape[1])));
   // The first one always stays, whatever rounding has left of the sum before it.
   const inReach = compare(g, "Or", compare(g, "Less", running, reach), isFirst(g, vocab));
   const stays = mul(g, among, cast(g, inReach, "float32"));
   const mask = g.emit1("ScatterElements", [stays, order, stays], p.shape, { axis: 1 });
-  const mass = reduceSum(g, mul(g, p, mask), [1], true);
   const all = compare(g, "Equal", reduceSum(g, stays, [1], true), g.scalar(vocab));
-  const logMass = where(g, all, g.scalar(0), logOfRows(g, mass));
-  return { mask, logMass };
+  return { mask, all };
 }
 
 /**

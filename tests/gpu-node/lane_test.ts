@@ -22,6 +22,11 @@ const WIDE = llama({ hiddenSize: 128, intermediateSize: 384, layers: 2, heads: 4
 /** Large enough that its decoder is packed, and read in two pieces. */
 const PACKED = llama({ layers: 5 });
 
+/** Sizes that are no multiple of what the runtime takes at a time. */
+const ODD = llama({
+  ...{ hiddenSize: 136, intermediateSize: 385, layers: 2, heads: 4, kvHeads: 1, vocabSize: 517 },
+});
+
 type Nodes = { laned: Kernel; single: Kernel; load(request: LoadRequest): Promise<void> };
 
 /** The same model in a kernel with two lanes beside its thread, and in one with a single thread. */
@@ -65,7 +70,7 @@ const request = (rows: number[], extra: Partial<SampleRequest> = {}): SampleRequ
 
 const upTo = (count: number, start = 0) => Array.from({ length: count }, (_, i) => i + start);
 
-for (const [name, config] of Object.entries({ WIDE, PACKED })) {
+for (const [name, config] of Object.entries({ WIDE, PACKED, ODD })) {
   Deno.test(`sample in lanes gives every row the same bits in any batch (${name})`, () =>
     withNodes(config, async ({ laned, single }) => {
       for (const extra of [{}, { temperature: 0.9, top_p: 0.8, top_k: 40 }]) {
