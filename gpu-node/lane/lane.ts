@@ -79,11 +79,13 @@ export class Lane {
     this.#post({ keep: { policies: names, bases } });
   }
 
-  /** Ends the lane, which must be idle. Its next work starts it again. */
-  close(): void {
+  /** Ends the lane and refuses what it is at. Its next work starts it again. */
+  close(error = new CollmError("unavailable", "a lane of sampling was closed")): void {
     this.#worker?.terminate();
     this.#worker = null;
     for (const kept of [this.#held, this.#bases, this.#spare]) kept.clear();
+    for (const waiting of this.#waiting.values()) waiting.reject(error);
+    this.#waiting.clear();
   }
 
   /** Brings the lane the policy's weights, unless it has them. */
@@ -115,18 +117,17 @@ export class Lane {
         if (this.#held.has(data.policy)) this.#spare.set(data.policy, data.replaced);
         return;
       }
-      const waiting = this.#waiting.get(data.id)!;
-      if ("fresh" in data) return waiting.fresh(data.fresh);
+      const waiting = this.#waiting.get(data.id);
+      if ("fresh" in data) return waiting?.fresh(data.fresh);
       this.#waiting.delete(data.id);
-      if ("rows" in data) waiting.resolve(data);
-      else waiting.reject(new CollmError("internal", data.error));
+      if ("rows" in data) waiting?.resolve(data);
+      else waiting?.reject(new CollmError("internal", data.error));
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      this.close();
-      const error = new CollmError("internal", `a lane of sampling ended: ${event.message}`);
-      for (const waiting of this.#waiting.values()) waiting.reject(error);
-      this.#waiting.clear();
+      // One that was closed before is no matter of its successor's.
+      if (this.#worker !== worker) return;
+      this.close(new CollmError("internal", `a lane of sampling ended: ${event.message}`));
     };
     return worker;
   }

@@ -223,6 +223,11 @@ Deno.test("a lane says what it cannot do, and goes on", () =>
         [4, "length"],
         [4, "length"],
       ]);
+      lane.close();
+      const begun = lane.generate(rows(policy), {}, 2);
+      lane.close();
+      await assert.rejects(begun, { message: "a lane of sampling was closed" });
+      await lane.generate(rows(policy), {}, 2);
     } finally {
       lane.close();
     }
