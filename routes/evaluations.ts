@@ -45,7 +45,9 @@ export function evaluationRoutes(app: EdgeApp, edge: Edge): void {
         `Cannot evaluate checkpoint '${request.checkpoint}': this edge runs without a disk to read it from`,
       );
     }
-    const splits = createEnvironment(request.environment, {}).splits().map(({ name }) => name);
+    const splits = createEnvironment(request.environment, request.options ?? {}).splits().map((
+      { name },
+    ) => name);
     if (!splits.includes(request.split)) {
       throw new CollmError(
         "not_found",

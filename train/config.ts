@@ -18,7 +18,8 @@ import {
   trainingDefaults,
 } from "./config_schema.ts";
 import { useDataOf } from "./data.ts";
-import { isObject, type JsonObject, merge, parseOverrides } from "./overrides.ts";
+import { optionsOf, writtenOut } from "./environment_options.ts";
+import { isObject, type JsonObject, merge, parseOverride } from "./overrides.ts";
 
 export type { RunConfig } from "./config_schema.ts";
 
@@ -42,7 +43,11 @@ export async function resolveConfig({ file, sets = [], flags = {} }: ConfigSourc
   RunConfig
 > {
   const fromFile = file === undefined ? {} : await readConfigFile(file);
-  const given = [fromFile, parseOverrides(sets), flags].reduce(merge, {});
+  const layers = [fromFile, ...sets.map(parseOverride), flags];
+  const played = layers.reduce(merge, {}).environment;
+  const isOption = optionsOf(isObject(played) ? { id: "str_build", ...played } : {});
+  // Layer by layer: a later short key goes over an earlier long one.
+  const given = layers.map((layer) => writtenOut(layer, isOption)).reduce(merge, {});
   const algorithm = isObject(given.algorithm) ? given.algorithm : {};
   // The chosen algorithm's defaults: they tell which keys its section has.
   const defaults = runConfig.parse({ algorithm: { id: algorithmId(algorithm) } });

@@ -21,15 +21,19 @@ import {
   numbersOf,
   swappedReturn,
 } from "./evaluation.ts";
-import { agentFolder, readTeam } from "./team.ts";
+import { optionOverrides } from "./environment_options.ts";
+import { agentFolder, readTeam, type TeamFile } from "./team.ts";
 
 export interface EvaluateRequest {
   checkpoint: string;
   environment?: string | undefined;
-  /** Name of a data set that this process knows (default: the checkpoint's). */
-  data?: string | undefined;
+  /** Options of the environment that differ from the checkpoint's, or from its defaults. */
+  options?: Readonly<Record<string, unknown>> | undefined;
   split?: string | undefined;
+  /** Default: 64 items. */
   episodes?: number | undefined;
+  /** Episodes of each item (default 1). */
+  samples?: number | undefined;
   seed?: number | undefined;
   greedy?: boolean | undefined;
   /** Episodes played at once. */
@@ -58,11 +62,9 @@ export async function evaluateCheckpoint(
   const team = readTeam(request.checkpoint);
   const id = request.environment ?? team?.environment ?? "str_build";
   const defaults = runConfig.parse(trainingDefaults(id));
-  const options = {
-    ...team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id],
-    ...request.data !== undefined && { data: request.data },
-  };
-  const environment = createEnvironment(id, { ...options });
+  const saved = team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id];
+  const environment = createEnvironment(id, { ...saved, ...request.options });
+  const { samples = 1 } = request;
   const seed = request.seed ?? defaults.seed;
   const folders = environment.agents.map((agent) => agentFolder(request.checkpoint, team, agent));
   const tokenizer = await loadTokenizer(folders[0]!);
@@ -85,7 +87,8 @@ export async function evaluateCheckpoint(
       null,
       {
         split: request.split ?? defaults.evaluation.split,
-        episodes: request.episodes ?? defaults.evaluation.episodes,
+        episodes: request.episodes ?? samples * defaults.evaluation.episodes,
+        samples,
         seed,
         temperature: request.greedy ? 0 : defaults.evaluation.temperature,
         max_tokens: team?.environment === id ? team.max_tokens : defaults.rollout.max_tokens,
@@ -114,18 +117,36 @@ export async function evaluateCheckpoint(
   }
 }
 
+interface Flags {
+  env?: string;
+  data?: string;
+  set: string[];
+  json?: boolean;
+}
+
 async function main(args: string[]): Promise<void> {
   const { Command } = await loadCommander();
-  const { json, env, data: source, device, threads: own, ...request } = new Command("evaluate")
+  const { json, env, data, set, device, threads: own, ...request } = new Command("evaluate")
     .description("Evaluate a checkpoint on held-out items")
     .requiredOption("--checkpoint <dir>", "team checkpoint or model folder")
     .option(
       "--env <name>",
       "environment: an id, a module or an address (default: the checkpoint's)",
     )
-    .option("--data <source>", "texts to play with (default: the checkpoint's)")
+    .option("--data <source>", "texts or tasks to play with (default: the checkpoint's)")
+    .option(
+      "--set <environment.options.key=value>",
+      "set an option of the environment; may be repeated",
+      (text: string, all: string[]) => [...all, text],
+      [] as string[],
+    )
     .option("--split <name>", "split (default: eval)")
-    .option("--episodes <n>", "episodes", whole("--episodes", 2, 100_000))
+    .option("--episodes <n>", "episodes (default: of 64 items)", whole("--episodes", 2, 100_000))
+    .option(
+      "--samples <n>",
+      "episodes of each item, for pass@k (default: 1)",
+      whole("--samples", 1, 1000),
+    )
     .option("--seed <n>", "seed of tasks and sampling", seed)
     .option(
       "--batch <n>",
@@ -142,17 +163,19 @@ async function main(args: string[]): Promise<void> {
     .option("--greedy", "take the most likely token instead of sampling")
     .option("--json", "print one JSON object")
     .parse(args, { from: "user" })
-    .opts<EvaluateRequest & { env?: string; json?: boolean } & WorkerPlace>();
-  const data = source === undefined ? undefined : dataOption(source);
+    .opts<EvaluateRequest & Flags & WorkerPlace>();
   const team = readTeam(request.checkpoint);
-  const environment = env !== undefined && isSource(env)
-    ? await environmentOf(environmentSource(env), team)
-    : env;
+  const source = env !== undefined && isSource(env) ? environmentSource(env) : undefined;
+  const options = {
+    ...optionOverrides(set),
+    ...data !== undefined && { data: dataOption(data) },
+  };
+  const environment = source === undefined ? env : await environmentOf(source, team, options);
   const played = environment ?? team?.environment;
   const saved = team !== null && team.environment === played ? team.options : {};
-  await useDataOf(data === undefined ? saved : { data });
+  await useDataOf({ ...saved, ...options });
   const result = await evaluateCheckpoint(
-    { ...request, environment, data },
+    { ...request, environment, options },
     undefined,
     () => openWorkerNode({ device, threads: own }),
   );
@@ -163,9 +186,14 @@ async function main(args: string[]): Promise<void> {
 }
 
 /** Id of a source's environment, known with the options that it is going to be played with. */
-async function environmentOf(source: string, team: ReturnType<typeof readTeam>): Promise<string> {
-  const id = await useEnvironment(source);
-  return team?.environment === id ? await useEnvironment(source, team.options) : id;
+async function environmentOf(
+  source: string,
+  team: TeamFile | null,
+  options: Record<string, unknown>,
+): Promise<string> {
+  const id = await useEnvironment(source, options);
+  if (team?.environment !== id) return id;
+  return await useEnvironment(source, { ...team.options, ...options });
 }
 
 if (import.meta.main) await runCommand(main);

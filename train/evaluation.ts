@@ -10,11 +10,13 @@ import { CollmError } from "../shared/errors.ts";
 import { seedOf } from "../shared/random.ts";
 import type { EpisodeSpec } from "../shared/store/episodes.ts";
 import { actForAll, type Player } from "./roles.ts";
-import { summarise, type Summary } from "./statistics.ts";
+import { passAtK, summarise, type Summary } from "./statistics.ts";
 
 export interface EvaluationOptions {
   split: string;
   episodes: number;
+  /** Episodes of one item before the next (default 1): what pass@k is counted from. */
+  samples?: number;
   seed: number;
   /** 0 is greedy. */
   temperature: number;
@@ -47,8 +49,16 @@ export interface EvaluationNumbers {
   return_mean: number;
   ci95: [number, number] | null;
   iou_mean: number | null;
+  /**
+   * pass@k by k, for environments of tests: the mean over items with at least k episodes. An
+   * episode passes when all tests did on its last turn (component `pass_rate` is 1).
+   */
+  pass_at_k: Record<string, number> | null;
   n: number;
 }
+
+/** The k that are reported as far as items have so many episodes. */
+const PASS_AT = [1, 3, 5, 10, 100];
 
 const EPISODES_AT_ONCE = 64;
 
@@ -62,10 +72,13 @@ export async function evaluate(
   onProgress?: (done: number, tokens: number) => void,
 ): Promise<Evaluation> {
   const { environment, episodes } = roles;
+  const { samples = 1 } = options;
   const size = splitSize(environment, options.split);
   const specs = Array.from({ length: options.episodes }, (_, i): EpisodeSpec => {
-    const { id: item_id, task } = environment.item(options.split, i % size);
-    const seed = seedOf("evaluate", options.seed, item_id, Math.floor(i / size));
+    const place = Math.floor(i / samples);
+    const { id: item_id, task } = environment.item(options.split, place % size);
+    const repetition = samples * Math.floor(place / size) + i % samples;
+    const seed = seedOf("evaluate", options.seed, item_id, repetition);
     return {
       id: `${prefix}.${i}`,
       run_id: run,
@@ -120,12 +133,29 @@ export async function evaluate(
   };
 }
 
-export const numbersOf = ({ return: r, iou_mean }: Evaluation): EvaluationNumbers => ({
+export const numbersOf = ({ return: r, iou_mean, played }: Evaluation): EvaluationNumbers => ({
   return_mean: r.mean,
   ci95: r.ci95,
   iou_mean,
+  pass_at_k: passesOf(played),
   n: r.n,
 });
+
+function passesOf(played: readonly Played[]): Record<string, number> | null {
+  if (played.some(({ components }) => components["pass_rate"] === undefined)) return null;
+  const items = [...Map.groupBy(played, ({ item_id }) => item_id).values()];
+  const rates = PASS_AT.flatMap((k) => {
+    const enough = items.filter((episodes) => episodes.length >= k);
+    const rate = (episodes: Played[]) =>
+      passAtK(
+        episodes.length,
+        episodes.filter(({ components }) => components["pass_rate"] === 1).length,
+        k,
+      );
+    return enough.length === 0 ? [] : [[String(k), mean(enough.map(rate))] as const];
+  });
+  return Object.fromEntries(rates);
+}
 
 /** Best return without reading, or null where the environment does not know it. */
 export function blindBound(environment: Environment, played: readonly Played[]): number | null {

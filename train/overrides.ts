@@ -28,7 +28,8 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function parseOverride(override: string): JsonObject {
+/** One override as a nested object. @throws CollmError `invalid_request` for text that is none */
+export function parseOverride(override: string): JsonObject {
   const at = override.indexOf("=");
   const path = override.slice(0, Math.max(0, at)).split(".").map((name) => name.trim());
   if (path.some((name) => name === "")) {

@@ -74,10 +74,13 @@ async function writeSvg(folder: RunFolder, name: string, svg: string): Promise<s
 
 /** The result as aligned lines for a person. */
 export function describeResult(result: RunResult, environment: Environment): string[] {
-  const numbers = ({ return_mean, ci95, iou_mean, n }: EvaluationNumbers) =>
-    `${fixed(return_mean)}  ${interval(ci95)}  IoU ${
-      iou_mean === null ? "-" : `${(100 * iou_mean).toFixed(1)} %`
-    }  n ${n}`;
+  const numbers = ({ return_mean, ci95, iou_mean, pass_at_k, n }: EvaluationNumbers) =>
+    [
+      `${fixed(return_mean)}  ${interval(ci95)}`,
+      ...iou_mean === null ? [] : [`IoU ${percent(iou_mean)}`],
+      ...Object.entries(pass_at_k ?? {}).map(([k, rate]) => `pass@${k} ${percent(rate)}`),
+      `n ${n}`,
+    ].join("  ");
   const turns = environment.turns === 1 ? "1 turn" : `${environment.turns} turns`;
   return [
     `Held-out evaluation (${turns} per episode, same seeds before and after)`,
@@ -99,6 +102,7 @@ export function describeResult(result: RunResult, environment: Environment): str
   ];
 }
 
+const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
 const fixed = (x: number): string => (x >= 0 ? "+" : "") + x.toFixed(3);
 const interval = (ci95: readonly [number, number] | null): string =>
   ci95 ? `[${fixed(ci95[0])}, ${fixed(ci95[1])}]` : "[one episode]";

@@ -1,6 +1,7 @@
 /**
  * Statistics of evaluations: means with 95 % intervals (Student's t) and paired differences.
  * interval = mean ± t_{0.975, n−1} · s / √n with s the sample (n − 1) standard deviation.
+ * pass@k = 1 − C(n − c, k) / C(n, k), without bias (arXiv 2107.03374, equation 1).
  * Population moments and explained variance are shared/algorithms/moments.ts.
  */
 import { mean } from "../shared/algorithms/moments.ts";
@@ -33,6 +34,14 @@ export function pairedDifference(after: readonly number[], before: readonly numb
     );
   }
   return summarise(after.map((value, i) => value - before[i]!));
+}
+
+/** Chance that at least one of `k` programs drawn from `n`, of which `c` are right, is right. */
+export function passAtK(n: number, c: number, k: number): number {
+  if (n - c < k) return 1;
+  let miss = 1;
+  for (let i = n - c + 1; i <= n; i++) miss *= 1 - k / i;
+  return 1 - miss;
 }
 
 /** Quantile of Student's t for p in (0.5, 1) and df ≥ 1 degrees of freedom, to about 1e-10. */

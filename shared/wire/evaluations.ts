@@ -16,8 +16,14 @@ export const evaluationRequest = message({
     example: "runs/first/checkpoints/final",
   }),
   environment: environmentId,
+  options: jsonObject.optional().openapi({
+    description: "Options of the environment that differ from the checkpoint's",
+  }),
   split: z.string().default("eval").openapi({ example: "eval" }),
   episodes: z.int().min(2).max(100_000).default(64),
+  samples: z.int().min(1).max(1000).optional().openapi({
+    description: "Episodes of each item before the next (1), which pass@k is counted from",
+  }),
   seed: z.int().min(0).max(2 ** 32 - 1).default(1),
   greedy: z.boolean().default(false),
 }).openapi("EvaluationRequest");

@@ -46,6 +46,14 @@ Deno.test("POST /v1/evaluations gives the numbers of deno task evaluate, here an
       assert.deepEqual([status, progress, error], ["succeeded", 1, null]);
       assert.deepEqual(result, expected);
     }
+    const asked = { ...request, options: { turns: 2 }, samples: 3 };
+    const { result } = await evaluated(own, asked);
+    assert.deepEqual(result, await evaluateCheckpoint(asked));
+    const wrong = await callJson("POST", `${own.url}/v1/evaluations`, {
+      ...request,
+      options: { turnz: 2 },
+    }, {}).catch((error) => error.message);
+    assert.match(String(wrong), /unknown option 'turnz', did you mean 'turns'/);
     const inside = await evaluated(confined, { ...request, checkpoint: "collm-tiny" });
     assert.deepEqual(inside["result"], { ...expected, checkpoint: "collm-tiny" });
     const policies = await callJson("GET", `${gpu.url}/v1/policies`, undefined, {}) as {

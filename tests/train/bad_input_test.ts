@@ -287,3 +287,13 @@ Deno.test("evaluate refuses what is no checkpoint, and truncated weights", () =>
       "--split=evil",
     );
   }));
+
+for (
+  const [set, pattern] of [
+    ["seed=3", /Cannot use --set 'seed=3': only options of the environment can be set here/],
+    ["environment.turnz=3", /unknown option 'turnz', did you mean 'turns'/],
+  ] as const
+) {
+  Deno.test(`evaluate refuses --set ${set}`, () =>
+    refused(pattern, "train/evaluate.ts", "--checkpoint=models/collm-tiny", `--set=${set}`));
+}

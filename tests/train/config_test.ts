@@ -1,5 +1,6 @@
 /** Configuration of a run: precedence of its sources, defaults, and every refusal. */
 import assert from "node:assert/strict";
+import { resolve } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { type ConfigSources, describeConfig, resolveConfig } from "../../train/config.ts";
 import { withoutComments } from "../../train/config_file.ts";
@@ -75,6 +76,38 @@ Deno.test("resolveConfig gives each algorithm its own options", async () => {
 Deno.test("resolveConfig refuses trees with too many episodes", async () => {
   const sets = ["algorithm.id=magrpo", "algorithm.generations=16", "environment.options.turns=4"];
   assert.match(await refusal({ sets }), /over 4 turns each item takes 65536 episodes/);
+});
+
+Deno.test("resolveConfig takes environment.KEY for environment.options.KEY, later ones over earlier", async () => {
+  const options = async (sources: ConfigSources) =>
+    (await resolveConfig(sources)).environment.options;
+  const coding = { environment: { id: "humaneval" } };
+  const short = await options({ sets: ["environment.compat=reference"], flags: coding });
+  const long = await options({ sets: ["environment.options.compat=reference"], flags: coding });
+  assert.deepEqual(short, long);
+  assert.equal(short["compat"], "reference");
+  assert.equal((await options({ sets: ["environment.max_commands=7"] }))["max_commands"], 7);
+
+  const turns = ["environment.options.turns=3", "environment.turns=2"];
+  assert.equal((await options({ sets: turns }))["turns"], 2);
+  assert.equal((await options({ sets: turns.toReversed() }))["turns"], 3);
+  await withFile(`{"environment": {"turns": 3, "options": {"turns": 4}}}`, async (file) => {
+    assert.equal((await options({ file, sets: ["environment.options.turns=2"] }))["turns"], 2);
+  });
+
+  const own = await options({
+    sets: ["environment.agents=3"],
+    flags: { environment: { source: resolve("docs/add_up.ts") } },
+  });
+  assert.equal(own["agents"], 3);
+  assert.equal(
+    await refusal({ sets: ["environment.spilt=train"] }),
+    "Unknown configuration key 'environment.spilt': did you mean 'environment.split'?",
+  );
+  assert.match(
+    await refusal({ sets: ["environment.compat=refrence"] }),
+    /option 'compat' is "refrence": /,
+  );
 });
 
 Deno.test("resolveConfig repeats itself from its own result", async () => {

@@ -50,11 +50,3 @@ export function visibleTests<T>(tests: readonly T[], slice: number | "all" | nul
   if (slice === null || slice === "all" || slice === 0) return [...tests];
   return slice > 0 ? tests.slice(0, slice) : tests.slice(slice);
 }
-
-/** Chance that at least one of `k` programs drawn from `n`, of which `c` are right, is right. */
-export function passAtK(n: number, c: number, k: number): number {
-  if (n - c < k) return 1;
-  let miss = 1;
-  for (let i = n - c + 1; i <= n; i++) miss *= 1 - k / i;
-  return 1 - miss;
-}

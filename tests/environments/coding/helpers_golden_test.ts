@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import {
   ignoredReference,
   isWrapper,
-  passAtK,
   usesAux,
   visibleTests,
 } from "../../../shared/environments/coding/analysis.ts";
@@ -13,6 +12,7 @@ import {
   importsReference,
   testsReference,
 } from "../../../shared/environments/coding/clean_reference.ts";
+import { passAtK } from "../../../train/statistics.ts";
 import { close, golden } from "../golden.ts";
 import { sandboxTest } from "./sandbox.ts";
 
