@@ -43,6 +43,8 @@ export function splitsOf<T>(
     train: all.filter((_, i) => !heldOut[i]),
     eval: all.filter((_, i) => heldOut[i]),
     all,
+    // A lone test split is known by its name too: so are its parts cited.
+    ...names.length === 1 && names[0] !== "eval" && HELD_OUT.includes(names[0]!) && splits,
   };
 }
 

@@ -75,6 +75,18 @@ Deno.test("item of a file holds a tenth out of training, and the same post is on
     assert.deepEqual(environment.task("tldr_all_000003").task, { post: posts(4)[3]! });
   }));
 
+Deno.test("item of a lone test split is also found under its name, in parts as they are cited", () =>
+  inFolder(async (folder) => {
+    writeFileSync(join(folder, "test.jsonl"), lines(posts(50).map((post) => ({ post }))));
+    await useDataSet(folder);
+    const options = { data: folder, train_split: "test[33:43]", eval_split: "test[:8]" };
+    const environment = createTldr(options);
+    assert.deepEqual(environment.splits().map(({ name, size }) => [name, size]), [
+      ...[["train", 10], ["eval", 8], ["all", 50], ["test", 50]],
+    ]);
+    assert.equal(environment.item("train", 0).task.post, posts(34)[33]);
+  }));
+
 Deno.test("loadDataSet takes a folder's files as splits, parts of one split together", () =>
   inFolder(async (folder) => {
     writeFileSync(join(folder, "README.md"), "# no rows");

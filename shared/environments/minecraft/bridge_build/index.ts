@@ -1,7 +1,7 @@
 /**
  * BridgeBuild as an environment: two agents on opposite banks join them by a bridge that touches
  * the true pillars and none of the false ones. Each sees its surroundings only, tests pillars with
- * probes, and tells the other what it found. Rules: docs/environments.md.
+ * probes, and tells the other what it found. Rules: docs/minecraft.md.
  */
 import { z } from "../../../../deps.ts";
 import { actionTexts } from "../../actions.ts";

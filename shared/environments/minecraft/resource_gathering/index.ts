@@ -1,7 +1,7 @@
 /**
  * ResourceGathering as an environment: two agents with different tools bring wood, stone and iron
  * together. Each sees its surroundings only and can use what the other finds, so they tell each
- * other where deposits are. Rules: docs/environments.md.
+ * other where deposits are. Rules: docs/minecraft.md.
  */
 import { z } from "../../../../deps.ts";
 import { actionTexts } from "../../actions.ts";
