@@ -30,7 +30,7 @@ import {
 } from "./model/parameters.ts";
 import type { TensorData } from "./model/safetensors.ts";
 import { isHalf, type LoraSpec, modelSpec } from "./model/spec.ts";
-import { type Base, type Policy, versionOf } from "./policy.ts";
+import { type Base, formOf, type Policy, versionOf } from "./policy.ts";
 import { readState, versionOfState } from "./training_state.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
 import { newWriteRecord } from "./write_record.ts";
@@ -102,7 +102,7 @@ export async function loadPolicy(
     dispose(parameters.values());
     throw cause;
   });
-  const content = versionOf(step, contents(parameters, own), base?.version);
+  const content = versionOf(step, contents(parameters, own), formOf(spec, base));
   return {
     name: request.policy,
     source,
@@ -174,7 +174,7 @@ async function loadBase(
   if (known) return known;
   const weights = config.half ? await halved(device, config, folder) : readModel(config, folder);
   const parameters = await upload(device, weights);
-  const version = versionOf(0, contents(parameters, weights), config.half && "float16");
+  const version = versionOf(0, contents(parameters, weights), JSON.stringify(config));
   const base = { source, version, parameters };
   bases.set(key, base);
   return base;

@@ -1,6 +1,7 @@
 /**
  * One loaded policy: parameters, optimizer state, version. Versions name their content: a hash
- * of all parameter bits, so that equal weights are the same version on every host. Weights in a
+ * of the model's form and of all parameter bits, so that equal policies are the same version on
+ * every host, and equal weights in another form are not. Weights in a
  * device's memory are not read back for that: their versions name how they came about.
  */
 import { createHash } from "node:crypto";
@@ -62,17 +63,18 @@ const mix = (lane: number, word: number): number => {
 };
 
 /**
- * `step-hash` of the parameters' bits in name order, and of the version of the base under them.
+ * `step-hash` of the parameters' bits in name order, and of the `form` of what they belong to
+ * (formOf): configuration, adapter, the version of the base under them.
  * Four interleaved lanes, because it runs after every update; it tells versions apart and guards
  * against nobody.
  */
 export function versionOf(
   step: number,
   parameters: ReadonlyMap<string, { readonly data: unknown }>,
-  base = "",
+  form: string,
 ): string {
   let [a, b, c, d] = [1, 2, 3, 4];
-  for (const letter of new TextEncoder().encode(base)) a = mix(a, letter);
+  for (const letter of new TextEncoder().encode(form)) a = mix(a, letter);
   for (const name of [...parameters.keys()].sort()) {
     const data = parameters.get(name)!.data as Float32Array | Uint16Array;
     const bits = new Int32Array(data.buffer, data.byteOffset, data.byteLength >> 2);
@@ -95,13 +97,19 @@ export function versionOf(
   return `${step}-${hex.join("")}`;
 }
 
+/** All of a policy but its own weights, as versions tell it. */
+export const formOf = ({ key }: ModelSpec, base: Base | null): string =>
+  `${key} ${base?.version ?? ""}`;
+
 /** What marks the version of weights that an update made in a device's memory. */
 const LINEAGE = "-via-";
 
 /** Version after an update: of the content on the host, of the lineage in device memory. */
 export function versionAfter(policy: Policy, request: UpdateRequest): string {
-  const { step, version, parameters, base } = policy;
-  if ([...parameters.values()].every(onHost)) return versionOf(step, parameters, base?.version);
+  const { step, version, parameters, base, spec } = policy;
+  if ([...parameters.values()].every(onHost)) {
+    return versionOf(step, parameters, formOf(spec, base));
+  }
   const { policy: _, seq: __, ...payload } = request;
   const hash = createHash("sha256").update(`${version}\n${JSON.stringify(payload)}`).digest("hex");
   return `${step}${LINEAGE}${hash.slice(0, 24)}`;

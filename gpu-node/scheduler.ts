@@ -90,9 +90,14 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
   ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
+      const what = `Cannot ${job.verb} policy '${job.policy}'`;
+      if (job.numbers > numbers) {
+        const why = `the request holds ${job.numbers} numbers, at most ${numbers} are taken`;
+        return reject(new CollmError("payload_too_large", `${what}: ${why}`));
+      }
       if (queue.length >= requests || held + job.numbers > numbers) {
-        const what = `Cannot ${job.verb} policy '${job.policy}'`;
-        const full = `${queue.length} requests wait already`;
+        const numbers = queue.length < requests ? ` with ${held} numbers` : "";
+        const full = `${queue.length} requests${numbers} wait already`;
         return reject(new CollmError("too_many_requests", `${what}: ${full}`));
       }
       const giveUp = () => {
@@ -217,7 +222,8 @@ export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): 
     list: () => Promise.resolve([...infos.values()]),
     sample(request, options = {}) {
       const { policy, prompts } = request;
-      const numbers = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+      // Completions of one prompt hold it once.
+      const numbers = [...new Set(prompts)].reduce((sum, prompt) => sum + prompt.length, 0);
       const job: Job = { verb: "sample", policy, numbers, sample: { request, options } };
       return enqueue(job, options.signal, () => node.sample(request, options));
     },

@@ -10,7 +10,7 @@ import { openFinite } from "./model/checkpoint.ts";
 import { readJsonObject } from "./model/files.ts";
 import type { TensorData } from "./model/safetensors.ts";
 import { learns, type ModelSpec } from "./model/spec.ts";
-import { isLineage, isVersion, type Policy, versionOf } from "./policy.ts";
+import { formOf, isLineage, isVersion, type Policy, versionOf } from "./policy.ts";
 import { momentName } from "./program/update.ts";
 
 export const OPTIMIZER_FILE = "optimizer.safetensors";
@@ -25,10 +25,10 @@ export interface TrainingState {
 }
 
 /** The state of a policy whose tensors are on the host, as its file says it. */
-export const savedState = ({ step, version, parameters, base }: Policy) => ({
+export const savedState = ({ step, version, parameters, base, spec }: Policy) => ({
   step,
   version,
-  ...isLineage(version) && { content: versionOf(step, parameters, base?.version) },
+  ...isLineage(version) && { content: versionOf(step, parameters, formOf(spec, base)) },
 });
 
 /** Throws CollmError naming the file and what is wrong in it. */

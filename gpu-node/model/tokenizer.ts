@@ -8,6 +8,7 @@ import { CollmError } from "../../shared/errors.ts";
 import { transformersLibrary } from "../frozen/library.ts";
 import { tokenizerFolder } from "../hub.ts";
 import { readJsonObject } from "./files.ts";
+import { tokenBytes } from "./token_bytes.ts";
 
 export interface ChatMessage {
   role: string;
@@ -23,6 +24,8 @@ export interface Tokenizer {
    * Bytes that form no character become U+FFFD; ids without a token become nothing.
    */
   decode(ids: readonly number[], options?: { continuation?: boolean }): string;
+  /** Bytes that a token adds to a text: a part of a character where it is none by itself. */
+  bytesOf(id: number): Uint8Array;
   /** Token ids of a conversation and the start of the assistant's answer (chat template). */
   applyChat(messages: readonly ChatMessage[]): number[];
   /** Any of these ends an answer: of the tokenizer and of generation_config.json. */
@@ -41,7 +44,7 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   // Absolute, because a relative path could also be the name of a model on the hub.
   const path = resolve(await tokenizerFolder(folder));
   // Read here first: the library reports a missing file late, and remembers that it was missing.
-  readJsonObject(join(path, "tokenizer.json"));
+  const described = readJsonObject(join(path, "tokenizer.json"));
   readJsonObject(join(path, "tokenizer_config.json"));
   const generation = join(path, "generation_config.json");
   const listed = existsSync(generation) ? readJsonObject(generation).eos_token_id ?? [] : [];
@@ -73,16 +76,23 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const eosIds = [...new Set([eosId ?? [], listed].flat() as number[])];
   const templateFile = join(path, "chat_template.jinja");
   const template = existsSync(templateFile) ? readFileSync(templateFile, "utf8") : null;
+  const rawBytes = tokenBytes(described);
+  const decode: Tokenizer["decode"] = (ids, { continuation = false } = {}) => {
+    const wrong = ids.find((id) => !Number.isSafeInteger(id) || id < 0);
+    if (wrong !== undefined) {
+      throw new CollmError("invalid_request", `Cannot decode tokens: ${wrong} is no token id`);
+    }
+    const known = ids.filter((id) => tokenOf.has(id));
+    if (!continuation) return textOf(known);
+    return textOf([...letter, ...known]).slice(letterText.length);
+  };
   return {
     encode,
-    decode(ids, { continuation = false } = {}) {
-      const wrong = ids.find((id) => !Number.isSafeInteger(id) || id < 0);
-      if (wrong !== undefined) {
-        throw new CollmError("invalid_request", `Cannot decode tokens: ${wrong} is no token id`);
-      }
-      const known = ids.filter((id) => tokenOf.has(id));
-      if (!continuation) return textOf(known);
-      return textOf([...letter, ...known]).slice(letterText.length);
+    decode,
+    bytesOf(id) {
+      const text = decode([id], { continuation: true });
+      const raw = text.includes("\ufffd") ? rawBytes(tokenOf.get(id)!) : null;
+      return raw ?? new TextEncoder().encode(text);
     },
     applyChat(messages) {
       try {
@@ -108,6 +118,7 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
     eosIds,
     bosId: inner.bos_token_id,
     padId: inner.pad_token_id,
-    vocabSize: Math.max(...tokenOf.keys()) + 1,
+    // Not by Math.max(...): arguments are bounded by the stack, vocabularies of 150,000 are not.
+    vocabSize: 1 + tokenOf.keys().reduce((most, id) => Math.max(most, id), -1),
   };
 }

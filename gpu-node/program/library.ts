@@ -1,6 +1,6 @@
 /**
- * Compiled programs, shared by all policies of one form: compiled on first use and kept.
- * The key is the model's form, so two agents on copies of one model use the same sessions.
+ * Compiled programs, shared by all policies of one form: compiled on first use and kept while a
+ * policy has that form, and a few forms longer. The key is the model's form, so two agents on copies of one model use the same sessions.
  */
 import type { Device, Program } from "../device.ts";
 import { positionsOf } from "../model/rope.ts";
@@ -33,18 +33,44 @@ export interface UpdateProgram {
 const isState = (output: string): boolean =>
   output.startsWith(newName("")) || output.startsWith(gradientName(""));
 
+/** Forms without a policy whose programs stay: who loads one again and again compiles it once. */
+const IDLE_FORMS = 4;
+
 export class ProgramLibrary {
-  readonly #known = new Map<string, Promise<unknown>>();
+  /** By form, the one used last at the end, then by kind. */
+  readonly #forms = new Map<string, Map<string, Promise<Program | UpdateProgram>>>();
 
   constructor(readonly device: Device) {}
 
-  #once<T>(kind: string, spec: ModelSpec, make: () => Promise<T>): Promise<T> {
-    const key = `${kind}:${spec.key}`;
-    const known = this.#known.get(key) as Promise<T> | undefined;
+  #once<T extends Program | UpdateProgram>(
+    kind: string,
+    { key }: ModelSpec,
+    make: () => Promise<T>,
+  ): Promise<T> {
+    const programs = this.#forms.get(key) ?? new Map<string, Promise<Program | UpdateProgram>>();
+    this.#forms.delete(key);
+    this.#forms.set(key, programs);
+    const known = programs.get(kind) as Promise<T> | undefined;
     if (known) return known;
     const made = make();
-    this.#known.set(key, made);
+    programs.set(kind, made);
+    // What could not be compiled may be another time, with more memory.
+    made.catch(() => programs.delete(kind));
     return made;
+  }
+
+  /** Releases the programs of all other forms but the few that were used last. */
+  async keepOnly(specs: readonly ModelSpec[]): Promise<void> {
+    const wanted = new Set(specs.map(({ key }) => key));
+    const others = [...this.#forms.keys()].filter((key) => !wanted.has(key));
+    for (const key of others.slice(0, -IDLE_FORMS)) {
+      const programs = [...this.#forms.get(key)!.values()];
+      this.#forms.delete(key);
+      for (const made of programs) {
+        const found = await made.catch(() => null);
+        if (found) await ("program" in found ? found.program : found).release();
+      }
+    }
   }
 
   /** `wide`: the vocabulary in pieces, for runs with very many logits. */

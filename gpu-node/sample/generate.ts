@@ -9,7 +9,7 @@ import { lastBlock } from "../program/batch.ts";
 import { cacheNames } from "../program/cache.ts";
 import type { SampleHooks } from "../verbs.ts";
 import { maskOf } from "./adapters.ts";
-import { extend, isTruncated, readsBehind, type Row } from "./rows.ts";
+import { allCancelled, extend, isTruncated, readsBehind, type Row } from "./rows.ts";
 import type { Sampler } from "./sampler.ts";
 import { prefill } from "./prefill.ts";
 import { freeState, putBehind, type State, withoutFinished } from "./state.ts";
@@ -33,7 +33,9 @@ export async function generate(sampler: Sampler, rows: Row[], hooks: SampleHooks
   const { program, weights } = await sampler.decoder(rows[0]!.policy, form);
   const names = cacheNames("grown", config);
   const afterwards = cacheNames("grown_after", config);
-  let state = await prefill(library, rows, adapters);
+  const begun = await prefill(library, rows, adapters, () => allCancelled(rows, hooks));
+  if (!begun) return;
+  let state = begun;
   try {
     for (let step = 0;;) {
       for (const row of rows) if (hooks.cancelled?.(row.request)) row.finish ??= "cancelled";

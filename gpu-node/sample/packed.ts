@@ -37,7 +37,7 @@ export class PackedDecoders {
       await this.#release(owner);
       this.#packed.set(owner, packed = { version: owner.version, programs: new Map() });
     }
-    const key = JSON.stringify(form);
+    const key = `${JSON.stringify(form)} ${spec.key}`;
     const known = packed.programs.get(key);
     if (known) return known;
     const weights = weightsOf(policy);

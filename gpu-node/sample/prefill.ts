@@ -27,12 +27,16 @@ interface Beginnings {
   of: number[];
 }
 
-/** Runs the rows' prompts, which are of one padded length. */
+/**
+ * Runs the rows' prompts, which are of one padded length. `stop` is asked between runs; null where
+ * it says so.
+ */
 export async function prefill(
   library: ProgramLibrary,
   rows: Row[],
   adapters: SideBySide | null,
-): Promise<State> {
+  stop: () => boolean,
+): Promise<State | null> {
   const { policy, prompt, group } = rows[0]!;
   const spec = bareSpec(policy.spec);
   const width = promptBucket(prompt.length);
@@ -40,8 +44,9 @@ export async function prefill(
   let before: Beginnings | null = null;
   for (let start = 0; start <= last; start += PROMPT_BLOCK) {
     const end = Math.min(start + PROMPT_BLOCK, width);
-    const after = await block(library, spec, rows, adapters, before, { start, end, last });
+    const after = await block(library, spec, rows, adapters, before, { start, end, last, stop });
     for (const run of before?.runs ?? []) dispose(Object.values(run));
+    if (!after) return null;
     before = after;
   }
   const { runs, of } = before!;
@@ -49,15 +54,15 @@ export async function prefill(
   return startOf(library, rows, await chooseRows(library, spec, runs, of, shared));
 }
 
-/** The next block of every prompt, behind what came before it. */
+/** The next block of every prompt, behind what came before it; null when `stop` says so. */
 async function block(
   library: ProgramLibrary,
   spec: ModelSpec,
   rows: readonly Row[],
   adapters: SideBySide | null,
   before: Beginnings | null,
-  { start, end, last }: { start: number; end: number; last: number },
-): Promise<Beginnings> {
+  { start, end, last, stop }: { start: number; end: number; last: number; stop: () => boolean },
+): Promise<Beginnings | null> {
   const form = { targets: adapters?.targets ?? [], first: start === 0, last: start === last };
   const program = await library.prefill(spec, form);
   const tokens = ({ prompt }: Row) => prompt.slice(start, form.last ? prompt.length : end);
@@ -77,6 +82,10 @@ async function block(
   const runs: Tensors[] = [];
   const beginnings = [...known.values()];
   for (let at = 0; at < beginnings.length; at += size) {
+    if (stop()) {
+      for (const run of runs) dispose(Object.values(run));
+      return null;
+    }
     const piece = filled(beginnings.slice(at, at + size), Math.ceil(leastTokens(library) / width));
     const past = before && await pastOf(library, spec, before, piece.map(({ parent }) => parent));
     runs.push(

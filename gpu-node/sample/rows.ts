@@ -7,7 +7,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { Weights } from "../policy.ts";
 import { promptBucket } from "../program/batch.ts";
 import { UNIFORM_STEPS } from "../program/draw.ts";
-import type { Completion, SampleRequest } from "../verbs.ts";
+import type { Completion, SampleHooks, SampleRequest } from "../verbs.ts";
 
 export interface Row {
   /** Index of the request, and of the prompt within it. */
@@ -96,6 +96,13 @@ export function extend(row: Row, token: number, logprob: number): void {
   row.logprobs.push(logprob);
   if (row.settings.stop_tokens.includes(token)) row.finish = "stop";
   else if (row.tokens.length === row.settings.max_tokens) row.finish = "length";
+}
+
+/** Whether nobody wants the rows any more; ends them if so. */
+export function allCancelled(rows: readonly Row[], { cancelled }: SampleHooks): boolean {
+  if (!cancelled || !rows.every(({ request }) => cancelled(request))) return false;
+  for (const row of rows) row.finish ??= "cancelled";
+  return true;
 }
 
 /** Whether the row draws from its most likely tokens only. */

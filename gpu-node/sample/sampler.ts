@@ -13,7 +13,7 @@ import type { Lane } from "../lane/lane.ts";
 import { AdapterCache, type SideBySide } from "./adapters.ts";
 import { generate } from "./generate.ts";
 import { PackedDecoders } from "./packed.ts";
-import { batchesOf, partsOf, type Row, rowsOf } from "./rows.ts";
+import { allCancelled, batchesOf, partsOf, type Row, rowsOf } from "./rows.ts";
 import { bareSpec } from "./spec.ts";
 
 /** A request that has been checked, with its policy. */
@@ -44,6 +44,8 @@ export class Sampler {
     const versions = jobs.map(({ policy }) => policy.version);
     const failed = new Map<number, CollmError>();
     for (const batch of batchesOf(rows.flat())) {
+      // Those who wait for the next ones do not wait for what nobody wants any more.
+      if (allCancelled(batch, hooks)) continue;
       try {
         await this.#generate(batch, hooks);
       } catch (cause) {
@@ -89,10 +91,11 @@ export class Sampler {
     return { program, weights: weightsOf(policy) };
   }
 
-  /** Frees what was kept for other policies than these. */
+  /** Frees what was kept for other policies than these, the library's programs among it. */
   async keepOnly(policies: readonly Weights[]): Promise<void> {
     this.#adapters.clear();
     await this.#packed.keepOnly(new Set(policies.map((policy) => policy.base ?? policy)));
+    await this.library.keepOnly(policies.flatMap(({ spec }) => [spec, bareSpec(spec)]));
   }
 }
 

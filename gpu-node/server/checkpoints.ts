@@ -1,6 +1,6 @@
 /**
  * Checkpoints of a GPU server: folders under one folder, by id. Saved ones are named by policy and
- * version, so their content never changes; uploaded ones are how a policy comes from another
+ * version, and by a hash where other files have that name; their content never changes. Uploaded ones are how a policy comes from another
  * machine. Ids and file names are looked up or matched against known forms, never joined as paths.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
@@ -63,21 +63,12 @@ export class Checkpoints {
 
   /** Its files; throws not_found. */
   describe(id: string): CheckpointInfo {
-    const folder = this.#find(id);
-    const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((e) => e.isFile() && !e.name.startsWith("."))
-      .map((e) => join(e.parentPath, e.name))
-      .map((path) => ({
-        name: relative(folder, path).split(sep).join("/"),
-        bytes: statSync(path).size,
-      }))
-      .sort((a, b) => a.name < b.name ? -1 : 1);
-    return { id, files };
+    return { id, files: filesIn(this.#find(id)) };
   }
 
   /**
    * Saves a policy with its optimizer state, or an adapter merged into its base without; the same
-   * version again is the same checkpoint. `version` is asked once the policy is written.
+   * files again are the same checkpoint. `version` is asked once the policy is written.
    */
   async save(
     node: Pick<GpuNode, "save">,
@@ -95,13 +86,28 @@ export class Checkpoints {
         const why = `its version is '${saved}', which is none`;
         throw new CollmError("internal", `Cannot save policy '${policy}': ${why}`);
       }
-      const id = `${policy}-${saved}${merged ? "-merged" : ""}`;
+      const id = await this.#nameFor(`${policy}-${saved}${merged ? "-merged" : ""}`, writing);
       const created = this.folder(id) === null;
       if (created) renameSync(writing, join(this.root, id));
       return { ...this.describe(id), created };
     } finally {
       rmSync(writing, { recursive: true, force: true });
     }
+  }
+
+  /**
+   * `id`, unless that is a checkpoint of other files: tokenizer and moments, say, are no part of a
+   * version. Then a hash of the files follows it.
+   */
+  async #nameFor(id: string, writing: string): Promise<string> {
+    const known = this.folder(id);
+    if (known === null) return id;
+    const [hash, its] = await Promise.all(
+      [writing, known].map(async (folder) =>
+        await uploadId(folder, filesIn(folder).map(({ name }) => name))
+      ),
+    );
+    return hash === its ? id : `${id}-${hash!.slice("upload.".length, -16)}`;
   }
 
   /** Path of one file; throws not_found. */
@@ -158,6 +164,16 @@ export class Checkpoints {
     throw new CollmError("not_found", `Cannot find checkpoint '${id}'`);
   }
 }
+
+const filesIn = (folder: string): CheckpointFile[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((e) => e.isFile() && !e.name.startsWith("."))
+    .map((e) => join(e.parentPath, e.name))
+    .map((path) => ({
+      name: relative(folder, path).split(sep).join("/"),
+      bytes: statSync(path).size,
+    }))
+    .sort((a, b) => a.name < b.name ? -1 : 1);
 
 function limited(most: number, name: string): TransformStream<Uint8Array, Uint8Array> {
   let bytes = 0;

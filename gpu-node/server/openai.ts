@@ -20,7 +20,7 @@ import type { Tokenizer } from "../model/tokenizer.ts";
 import { checkListing, listAlternatives } from "./alternatives.ts";
 import { type Asked, chatForm, completionForm, errorOf, type Form } from "./openai_form.ts";
 import { streamed } from "./openai_stream.ts";
-import type { ServedPolicies } from "./policies.ts";
+import type { Reading, ServedPolicies } from "./policies.ts";
 import { asTokens, sample, type WireSampleAnswer, type WireSampleRequest } from "./sample.ts";
 import type { GpuHono, GpuServer } from "./server.ts";
 import type { Wait } from "./wait.ts";
@@ -73,11 +73,12 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
   app.post("/v1/completions", async (c) => {
     const asked = await readBody(c.req, completionRequest, "completion request");
     const tokenizer = tokenizerOf(policies, asked.model);
+    const reading = policies.reading(asked.model);
     const { signal } = c.var.wait;
     const prompts = await asTokens(policies, asked.model, promptsOf(asked.prompt), signal);
     const form = completionForm(asked, prompts, tokenizer);
     const most = asked.max_tokens ?? DEFAULT_TOKENS.completions;
-    return await answer(policies, asked, prompts, most, form, c.var.wait);
+    return await answer(policies, asked, prompts, most, form, reading, c.var.wait);
   });
 
   registry.registerPath({
@@ -92,10 +93,11 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
   app.post("/v1/chat/completions", async (c) => {
     const asked = await readBody(c.req, chatRequest, "chat request");
     const tokenizer = tokenizerOf(policies, asked.model);
+    const reading = policies.reading(asked.model);
     const prompts = [await policies.texts(asked.model).chat(asked.messages, c.var.wait)];
     const form = chatForm(asked, prompts, tokenizer);
     const most = asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULT_TOKENS.chat;
-    return await answer(policies, asked, prompts, most, form, c.var.wait);
+    return await answer(policies, asked, prompts, most, form, reading, c.var.wait);
   });
 }
 
@@ -105,6 +107,7 @@ async function answer(
   prompts: number[][],
   most: number,
   form: Form,
+  reading: Reading,
   wait: Wait,
 ): Promise<Response> {
   const request = wireRequest(asked, prompts, most);
@@ -115,9 +118,12 @@ async function answer(
     : (drawn: WireSampleAnswer) =>
       listAlternatives(policies, request, prompts, drawn, count, wait.signal);
   if (asked.stream) {
-    return await streamed(policies, request, form, wait, { list, ...asked.stream_options });
+    return await streamed(policies, request, form, wait, {
+      ...{ reading, list },
+      ...asked.stream_options,
+    });
   }
-  const answer = await sample(policies, request, wait);
+  const answer = await sample(policies, request, { signal: wait.signal, reading });
   const { completions, policy_version } = answer;
   const listed = await list?.(answer) ?? [];
   return Response.json({

@@ -52,12 +52,12 @@ export function completionForm(
   tokenizer: Tokenizer,
 ): Form {
   const wanted = typeof logprobs === "number";
-  /** Length of each choice's tokens as texts so far. */
-  const offsets = new Map<number, number>();
+  /** How much of its text each choice's tokens have made so far. */
+  const made = new Map<number, { decoder: TextDecoder; characters: number }>();
   /** Alternatives by text. The token drawn is always among them. */
   const topOf = ({ tokens, logprobs }: Listed, drawn: string, own: number) => {
     const top: Record<string, number> = {};
-    tokens.forEach((id, i) => top[tokenText(tokenizer, id)] ??= logprobs[i]!);
+    tokens.forEach((id, i) => top[tokenName(tokenizer.bytesOf(id))] ??= logprobs[i]!);
     return { ...top, [drawn]: own };
   };
   const listed = (
@@ -66,12 +66,17 @@ export function completionForm(
     alternatives?: readonly Listed[],
   ) => {
     if (!wanted) return null;
-    const texts = tokens.map((id) => tokenText(tokenizer, id));
+    const bytes = tokens.map((id) => tokenizer.bytesOf(id));
+    const texts = bytes.map(tokenName);
     const top_logprobs = alternatives?.map((a, k) => topOf(a, texts[k]!, token_logprobs[k]!)) ??
       null;
-    const text_offset = texts.map((text) => {
-      const at = offsets.get(index) ?? 0;
-      offsets.set(index, at + text.length);
+    const so = made.get(index) ??
+      { decoder: new TextDecoder("utf-8", { ignoreBOM: true }), characters: 0 };
+    made.set(index, so);
+    const text_offset = bytes.map((own) => {
+      const at = so.characters;
+      // Of a character's bytes the last one brings it.
+      so.characters += [...so.decoder.decode(own, { stream: true })].length;
       return at;
     });
     return { tokens: texts, token_logprobs, top_logprobs, text_offset };
@@ -113,8 +118,8 @@ export function chatForm(
   tokenizer: Tokenizer,
 ): Form {
   const said = (id: number, logprob: number) => {
-    const token = tokenText(tokenizer, id);
-    return { token, logprob, bytes: [...new TextEncoder().encode(token)] };
+    const bytes = tokenizer.bytesOf(id);
+    return { token: tokenName(bytes), logprob, bytes: [...bytes] };
   };
   const listed = (
     { tokens, logprobs: values }: Omit<Piece, "text">,
@@ -163,8 +168,14 @@ export function chatForm(
   };
 }
 
-const tokenText = (tokenizer: Tokenizer, id: number) =>
-  tokenizer.decode([id], { continuation: true });
+/** A token as text; one that is a part of a character as OpenAI names it, `bytes:\\xe2\\x86`. */
+function tokenName(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return `bytes:${[...bytes].map((b) => `\\x${b.toString(16).padStart(2, "0")}`).join("")}`;
+  }
+}
 
 /** What OpenAI's clients read of an error. */
 export function errorOf(thrown: unknown) {

@@ -5,13 +5,14 @@
  */
 import type { Listed } from "./alternatives.ts";
 import { errorOf, type Form } from "./openai_form.ts";
-import type { ServedPolicies } from "./policies.ts";
+import type { Reading, ServedPolicies } from "./policies.ts";
 import type { Piece } from "./row_text.ts";
 import { sample, type WireSampleAnswer, type WireSampleRequest } from "./sample.ts";
 import { clientGone, type Wait } from "./wait.ts";
 
 export interface StreamOptions {
   include_usage?: boolean | null | undefined;
+  reading: Reading;
   /** Alternatives by completion, then token; null where none are asked for. */
   list: ((drawn: WireSampleAnswer) => Promise<Listed[][]>) | null;
 }
@@ -21,7 +22,7 @@ export async function streamed(
   request: WireSampleRequest,
   form: Form,
   wait: Wait,
-  { include_usage, list }: StreamOptions,
+  { include_usage, reading, list }: StreamOptions,
 ): Promise<Response> {
   const { readable, send, close } = events(wait);
   const usage = include_usage === true;
@@ -39,6 +40,7 @@ export async function streamed(
 
   const drawing = sample(policies, request, {
     signal: wait.signal,
+    reading,
     onPiece(row, piece) {
       if (list) return void waiting.push([row, piece]);
       first.resolve();

@@ -2,9 +2,10 @@
  * The policies that a GPU server holds, each with its tokenizer. Leaves out what
  * the names of their sources stand for (sources.ts).
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CollmError, suggest } from "../../shared/errors.ts";
+import { hashOf } from "../../shared/store/canonical.ts";
 import { loadTokenizer, type Tokenizer } from "../model/tokenizer.ts";
 import type {
   GpuNode,
@@ -39,12 +40,14 @@ export interface ServedPolicies {
   tokenizer(policy: string): Tokenizer | null;
   /** Its texts to tokens; throws not_found, and invalid_request when its source has no tokenizer. */
   texts(policy: string): Pick<Texts, "encode" | "chat">;
+  /** What tells whether tokens still mean what they do now; throws not_found. */
+  reading(policy: string): Reading;
   /** Its version as last told by the device; throws not_found. */
   version(policy: string): string;
   names(): string[];
   /** Ends the threads of texts. The node is its owner's. */
   close(): void;
-  /** Sources and bases of the policies. */
+  /** Sources and bases of the policies, also of those that are being loaded. */
   sources(): Set<string>;
   readonly nameOfBase: Sources["nameOfBase"];
 }
@@ -53,18 +56,36 @@ export interface ServedPoliciesOptions extends SourceOptions {
   node: GpuNode;
 }
 
+/** The tokenizer that a request was read with. */
+export interface Reading {
+  /** Whether the policy's tokenizer is another by now. */
+  changed(): boolean;
+  /** @throws CollmError conflict when it is */
+  check(): void;
+}
+
 interface Entry {
   source: string;
   base: string | undefined;
   tokenizer: Tokenizer | null;
   texts: Texts | null;
+  /** Hash of what tokens mean: its tokenizer's files. */
+  meaning: string;
   version: string;
 }
+
+/** Files of a tokenizer that say what tokens are, and which of them end an answer. */
+const MEANING = [
+  ...["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"],
+  ...["generation_config.json", "chat_template.jinja"],
+];
 
 export function servePolicies({ node, ...options }: ServedPoliciesOptions): ServedPolicies {
   const { checkpoints } = options;
   const { folderOf, baseOf, nameOfBase, withNames } = openSources(options);
   const entries = new Map<string, Entry>();
+  /** Sources and bases of the loads under way: from before their files are looked at. */
+  const loading = new Set<readonly (string | undefined)[]>();
   const trust = tokenizerTrust();
 
   const entry = (policy: string): Entry => {
@@ -79,17 +100,33 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
   });
 
   async function load(request: LoadRequest, options: WaitOptions): Promise<PolicyInfo> {
+    const claimed: (string | undefined)[] = [request.source, request.base];
+    loading.add(claimed);
+    try {
+      return await loadClaimed(request, options, claimed);
+    } finally {
+      loading.delete(claimed);
+    }
+  }
+
+  async function loadClaimed(
+    request: LoadRequest,
+    options: WaitOptions,
+    claimed: (string | undefined)[],
+  ): Promise<PolicyInfo> {
     const { source, policy } = request;
     const folder = await folderOf(request);
     const base = request.base === undefined
       ? await baseOf(request, folder)
       : await folderOf({ policy, source: request.base });
+    if (base) claimed.push(checkpoints.idOf(base));
     const readable = [folder, base].find((f) => f && existsSync(join(f, "tokenizer.json")));
-    const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
     const trusted = readable !== undefined &&
       await trust.admit(readable, checkpoints.idOf(readable));
+    const tokenizer = readable === undefined ? null : await loadTokenizer(readable);
+    const meaning = readable === undefined ? "" : meaningOf(readable);
     const info = await node.load({ ...request, source: folder, ...base && { base } }, options);
-    entries.get(policy)?.texts?.close();
+    entries.get(policy)?.texts?.retire();
     const texts = tokenizer && openTexts(policy, readable!, tokenizer, { trusted });
     const version = info.policy_version;
     entries.set(policy, {
@@ -97,6 +134,7 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
       base: request.base ?? (base && checkpoints.idOf(base)),
       tokenizer,
       texts,
+      meaning,
       version,
     });
     return named(info);
@@ -137,12 +175,34 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
       const why = "its folder has no tokenizer";
       throw new CollmError("invalid_request", `Cannot take texts of policy '${policy}': ${why}`);
     },
+    reading(policy) {
+      const { meaning } = entry(policy);
+      const changed = () => (entries.get(policy)?.meaning ?? meaning) !== meaning;
+      return {
+        changed,
+        check() {
+          if (!changed()) return;
+          const why = "another with another tokenizer took its place while the request waited";
+          throw new CollmError("conflict", `Cannot sample policy '${policy}': ${why}`);
+        },
+      };
+    },
     version: (policy) => entry(policy).version,
     names: () => [...entries.keys()],
     close() {
       for (const { texts } of entries.values()) texts?.close();
     },
     sources: () =>
-      new Set([...entries.values()].flatMap(({ source, base }) => base ? [source, base] : source)),
+      new Set([
+        ...[...entries.values()].flatMap(({ source, base }) => [source, base]),
+        ...[...loading].flat(),
+      ].filter((name) => name !== undefined)),
   };
 }
+
+const meaningOf = (folder: string): string =>
+  hashOf(
+    MEANING.map((name) => join(folder, name)).map((file) =>
+      existsSync(file) ? readFileSync(file, "utf8") : null
+    ),
+  );

@@ -9,7 +9,7 @@ import { seedOf } from "../../shared/random.ts";
 import { MOST_COMPLETIONS, type sampleAnswer, type sampleRequest } from "../../shared/wire/gpu.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import type { SampleRequest, SampleResult } from "../verbs.ts";
-import type { ServedPolicies } from "./policies.ts";
+import type { Reading, ServedPolicies } from "./policies.ts";
 import { type Piece, type RowText, rowText } from "./row_text.ts";
 
 export type WireSampleRequest = z.output<typeof sampleRequest>;
@@ -19,13 +19,15 @@ export interface DrawOptions {
   signal?: AbortSignal | undefined;
   /** Called with what newly became certain of completion `row`. */
   onPiece?: ((row: number, piece: Piece) => void) | undefined;
+  /** From when the first text of the request was read (default: now). */
+  reading?: Reading;
 }
 
 /** Completions in order of their prompts, `n` of each. */
 export async function sample(
   policies: ServedPolicies,
   wire: WireSampleRequest,
-  { signal, onPiece }: DrawOptions = {},
+  { signal, onPiece, reading = policies.reading(wire.policy) }: DrawOptions = {},
 ): Promise<WireSampleAnswer> {
   const tokens = asTokens(policies, wire.policy, wire.prompts, signal);
   // Nothing is waited for where nothing need be: requests go to the device in the order they came.
@@ -34,8 +36,9 @@ export async function sample(
   const watched = stops.length > 0 || onPiece !== undefined;
   const texts = watched ? rows.map(() => rowText(tokenizer, stops)) : null;
   const { completions, policy_version } = texts
-    ? await watch(policies, request, texts, tokenizer !== null, { signal, onPiece })
+    ? await watch(policies, request, texts, tokenizer !== null, { signal, onPiece, reading })
     : withTexts(await policies.node.sample(request, signal ? { signal } : {}), tokenizer);
+  reading.check();
   return {
     completions: completions.map((drawn, i) => ({ ...rows[i]!, ...drawn })),
     policy_version,
@@ -86,7 +89,7 @@ async function watch(
   request: SampleRequest,
   texts: RowText[],
   readable: boolean,
-  { signal, onPiece }: DrawOptions,
+  { signal, onPiece, reading }: DrawOptions & { reading: Reading },
 ) {
   const parts = texts.map((): Piece[] => []);
   const take = (row: number, piece: Piece) => {
@@ -97,6 +100,7 @@ async function watch(
   const enough = new AbortController();
   let version: string | null = null;
   const onTokens = (row: number, tokens: readonly number[], logprobs: readonly number[]) => {
+    if (reading.changed()) return enough.abort();
     // No update runs beside a sample, so the version is the one that draws.
     version ??= policies.version(request.policy);
     take(row, texts[row]!.push(tokens, logprobs));
@@ -109,6 +113,7 @@ async function watch(
   } catch (error) {
     if (!enough.signal.aborted || signal?.aborted) throw error;
   }
+  reading.check();
   result?.completions.forEach(({ tokens, logprobs }, row) => {
     // A node that told nothing on the way tells all at the end.
     const { seen } = texts[row]!;

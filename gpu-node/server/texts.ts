@@ -4,6 +4,7 @@
  * one that does not end must hold up nobody else; long prompts, a megabyte of which takes seconds;
  * all prompts of a tokenizer that is not trusted. Leaves out the memory that these may take.
  */
+import { resolve } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import type { ChatMessage, Tokenizer } from "../model/tokenizer.ts";
 import type { WaitOptions } from "../verbs.ts";
@@ -28,6 +29,8 @@ export interface Texts {
   chat(messages: readonly ChatMessage[], options?: WaitOptions): Promise<number[]>;
   /** Ends the process; what waits for it is refused. */
   close(): void;
+  /** Closes when what was asked is answered: others take the next texts. */
+  retire(): void;
 }
 
 /**
@@ -51,13 +54,16 @@ export function openTexts(
   let process: TextsProcess | null = null;
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;
+  let retired = false;
+  /** Requests that are not answered yet. */
+  let users = 0;
   /** Ends the process and refuses what it is at. */
   let end: (code: "invalid_request" | "not_found" | "unavailable", why: string) => void = () => {};
 
   async function run(job: TextJob): Promise<number[]> {
     if (closed) throw refused(job, "not_found", "it was unloaded");
     const used = process ??= startTexts(folder);
-    const { promise, resolve, reject } = Promise.withResolvers<number[]>();
+    const { promise, resolve: done, reject } = Promise.withResolvers<number[]>();
     let timer: ReturnType<typeof setTimeout> | undefined;
     end = (code, why) => {
       used.kill();
@@ -68,8 +74,8 @@ export function openTexts(
     const late = () => end("invalid_request", `it ran for more than ${most} ms`);
     used.onReply = (reply) => {
       if ("began" in reply) timer = setTimeout(late, most);
-      else if ("tokens" in reply) resolve(reply.tokens);
-      else reject(new CollmError(reply.error.code, reply.error.message));
+      else if ("tokens" in reply) done(reply.tokens);
+      else reject(new CollmError(reply.error.code, byName(reply.error.message)));
     };
     used.onEnd = (why) => end("unavailable", why);
     used.send(job);
@@ -79,6 +85,11 @@ export function openTexts(
       clearTimeout(timer);
     }
   }
+
+  /** A sentence that names the policy in the place of its folder, which is nobody's matter. */
+  const byName = (message: string) =>
+    message.replaceAll(`tokenizer '${folder}'`, `policy '${policy}'`)
+      .replaceAll(resolve(folder), policy).replaceAll(`'${folder}`, `'${policy}`);
 
   function inTurn(job: TextJob, { signal }: WaitOptions = {}): Promise<number[]> {
     const mine = last.then(() => {
@@ -95,17 +106,33 @@ export function openTexts(
     return encoded;
   }
 
+  function close(): void {
+    closed = true;
+    end("not_found", "it was unloaded");
+    process?.kill();
+  }
+
+  async function answered<T>(work: Promise<T>): Promise<T> {
+    users++;
+    try {
+      return await work;
+    } finally {
+      users--;
+      if (retired && users === 0) close();
+    }
+  }
+
   return {
     encode(texts, options) {
       return trusted && texts.reduce((sum, text) => sum + text.length, 0) <= SHORT
         ? texts.map((text) => tokenizer.encode(text, { addSpecialTokens: true }))
-        : inTurns(texts, options);
+        : answered(inTurns(texts, options));
     },
-    chat: inTurn,
-    close() {
-      closed = true;
-      end("not_found", "it was unloaded");
-      process?.kill();
+    chat: (messages, options) => answered(inTurn(messages, options)),
+    close,
+    retire() {
+      retired = true;
+      if (users === 0) close();
     },
   };
 }

@@ -3,13 +3,12 @@
  * does the work, so that this one sees when its parent is gone, and ends both.
  */
 import { stdin, stdout } from "node:process";
-import { createInterface } from "node:readline";
+import { onLines } from "./lines.ts";
 
 const worker = new Worker(new URL("./texts_worker.ts", import.meta.url), {
   type: "module",
   name: Deno.args[0]!,
 });
 worker.onmessage = ({ data }) => void stdout.write(JSON.stringify(data) + "\n");
-createInterface({ input: stdin })
-  .on("line", (line) => worker.postMessage(JSON.parse(line)))
-  .on("close", () => Deno.exit());
+onLines(stdin, (line) => worker.postMessage(JSON.parse(line)));
+stdin.on("end", () => Deno.exit());

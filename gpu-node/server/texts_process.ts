@@ -3,8 +3,8 @@
  * A process, because it can be killed: a thread of ours that is busy cannot.
  */
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { onLines } from "./lines.ts";
 import type { TextJob, TextReply } from "./texts_worker.ts";
 
 export interface TextsProcess {
@@ -39,8 +39,16 @@ export function startTexts(folder: string): TextsProcess {
   child.on("exit", (code, signal) => end(`its process ended with ${signal ?? `code ${code}`}`));
   // What is written to a process that has just ended; `exit` tells.
   child.stdin.on("error", () => {});
-  createInterface({ input: child.stdout }).on("line", (line) => {
-    if (!killed) texts.onReply(JSON.parse(line));
+  onLines(child.stdout, (line) => {
+    if (killed) return;
+    let reply: TextReply;
+    try {
+      reply = JSON.parse(line);
+    } catch {
+      end("its answer cannot be read");
+      return texts.kill();
+    }
+    texts.onReply(reply);
   });
   return texts;
 }

@@ -3,6 +3,7 @@
  * one thread samples, and on one thread a completion's bits do not depend on the rest of the batch.
  */
 import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { llama } from "../../bench/shapes.ts";
 import type { OnnxTensor } from "../../deps.ts";
@@ -238,4 +239,78 @@ Deno.test("lanesOf gives a CPU a lane for each thread but the kernel's own", asy
   assert.equal(lanesOf(device).length, 2);
   assert.equal(lanesOf({ ...device, threads: 1 }).length, 0);
   assert.equal(lanesOf({ ...device, name: "webgpu" }).length, 0);
+});
+
+Deno.test("lanes sample with a policy of equal weights but another form", () =>
+  withNodes(WIDE, async ({ laned, single, load }, model) => {
+    const same = async () => {
+      const [ours, theirs] = [
+        await laned.sample(request(upTo(12))),
+        await single.sample(request(upTo(12))),
+      ];
+      assert.deepEqual(ours, theirs);
+      return ours.completions;
+    };
+    const first = await same();
+    const other = `${model}-other`;
+    cpSync(model, other, { recursive: true });
+    const file = join(other, "config.json");
+    const config = JSON.parse(Deno.readTextFileSync(file));
+    Deno.writeTextFileSync(file, JSON.stringify({ ...config, rope_theta: 100 }));
+    await load({ policy: "p", source: other });
+    assert.notDeepEqual(await same(), first);
+
+    await load({ policy: "p", source: model, lora: { rank: 2, alpha: 4, seed: 3 } });
+    const update = {
+      ...{ policy: "p", seq: 1, loss: "cross_entropy" as const },
+      batch: [{ tokens: prompt(1, 20), prompt_length: 2 }],
+      optimizer: { name: "adamw" as const, learning_rate: 0.05 },
+    };
+    for (const node of [laned, single]) await node.update(update);
+    const trained = await same();
+    const saved = `${model}-adapter`;
+    await single.save("p", saved);
+    const adapter = join(saved, "adapter_config.json");
+    const described = JSON.parse(Deno.readTextFileSync(adapter));
+    Deno.writeTextFileSync(adapter, JSON.stringify({ ...described, lora_alpha: 64 }));
+    await load({ policy: "p", source: saved, base: model });
+    assert.notDeepEqual(await same(), trained);
+  }));
+
+Deno.test("a kernel releases the programs of forms that are gone, but a few", async () => {
+  const device = await cpuDevice(1);
+  let kept = 0;
+  const counting = {
+    ...device,
+    async compile(...args: Parameters<typeof device.compile>) {
+      const program = await device.compile(...args);
+      kept++;
+      return { ...program, release: () => (kept--, program.release()) };
+    },
+  };
+  const folder = await Deno.makeTempDir({ prefix: "collm-forms-" });
+  const node = new Kernel(counting);
+  try {
+    writeFreshCheckpoint(folder, ODD, 1);
+    const sequences = [{ tokens: prompt(1, 9), prompt_length: 1 }];
+    const round = async (alpha: number) => {
+      await node.load({ policy: "p", source: folder, lora: { rank: 2, alpha } });
+      await node.score("p", sequences);
+      await node.unload("p");
+      return kept;
+    };
+    const counts: number[] = [];
+    for (let alpha = 1; alpha <= 9; alpha++) counts.push(await round(alpha));
+    assert.ok(counts[0]! > 0 && counts[8] === counts[5], counts.join());
+    assert.equal(await round(9), counts[8], "one that was used last is still there");
+    await node.load({ policy: "q", source: folder });
+    await node.score("q", sequences);
+    for (let alpha = 11; alpha <= 16; alpha++) await round(alpha);
+    const before = kept;
+    await node.score("q", sequences);
+    assert.equal(kept, before, "a loaded policy's program was released");
+  } finally {
+    await node.close();
+    await Deno.remove(folder, { recursive: true });
+  }
 });

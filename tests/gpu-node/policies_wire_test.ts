@@ -355,3 +355,29 @@ Deno.test("POST /v1/policies adds a value head for true, or for an object with i
     });
     assert.match(body.detail, /'value_head' is 3, expected true/);
   }, { models: { headless: "models/collm-tiny" } }));
+
+Deno.test("POST /v1/checkpoints saves what is there, also where a version is one that was saved before", () =>
+  withServer(async ({ call, root }) => {
+    const saved = async (policy = "a") => (await call("POST", "/v1/checkpoints", { policy })).body;
+    const alphaOf = (id: string) =>
+      JSON.parse(Deno.readTextFileSync(join(root, id, ADAPTER_CONFIG))).lora_alpha;
+    await call("POST", "/v1/policies", { policy: "a", source: "tiny", lora });
+    const first = await saved();
+    await call("POST", "/v1/policies", {
+      policy: "a",
+      source: "tiny",
+      lora: { ...lora, alpha: 64 },
+    });
+    const other = await saved();
+    assert.notEqual(first.id, other.id);
+    assert.deepEqual([first, other].map(({ id }) => alphaOf(id)), [lora.alpha, 64]);
+    assert.deepEqual([other.created, (await saved()).created], [true, false]);
+
+    // Files that are no part of a version.
+    const text = { method: "PUT", name: "tokenizer_config.json" };
+    Deno.writeTextFileSync(join(root, other.id, text.name), "{}");
+    const again = await saved();
+    assert.match(again.id, new RegExp(`^${other.id}-[0-9a-f]{16}$`));
+    assert.deepEqual([again.created, alphaOf(again.id)], [true, 64]);
+    assert.deepEqual((await saved()).id, again.id);
+  }));

@@ -258,3 +258,41 @@ Deno.test("sample with packed weights follows every update", async () => {
   await node.close();
   await Deno.remove(temp, { recursive: true });
 });
+
+Deno.test("sampleTogether begins no batch, and no block of a prompt, for a request that was given up", async () => {
+  const device = await cpuDevice();
+  let runs = 0;
+  const counting = {
+    ...device,
+    async compile(...args: Parameters<typeof device.compile>) {
+      const program = await device.compile(...args);
+      return {
+        ...program,
+        run: (...feeds: Parameters<typeof program.run>) => {
+          runs++;
+          return program.run(...feeds);
+        },
+      };
+    },
+  };
+  const node = new Kernel(counting);
+  await node.load({ policy: "tiny", source: golden("llama-tiny").folder });
+  const many = request({
+    prompts: Array.from({ length: 600 }, (_, i) => [1 + i % 90, 2, 3]),
+    seeds: Array.from({ length: 600 }, (_, i) => i),
+    max_tokens: 2,
+  });
+  const asked = async (cancelled: () => boolean) => {
+    runs = 0;
+    const [result] = await node.sampleTogether([many], { cancelled });
+    return { runs, why: result instanceof CollmError ? result.message : null };
+  };
+  const whole = await asked(() => false);
+  assert.deepEqual([whole.why, whole.runs >= 10], [null, true], `${whole.runs} runs`);
+  const cancelled = "Cannot sample policy 'tiny': cancelled";
+  assert.deepEqual(await asked(() => true), { runs: 0, why: cancelled });
+  // Given up when the first prompts are read: they are put in place, and nothing is drawn.
+  const later = await asked(() => runs > 0);
+  assert.deepEqual([later.why, later.runs <= 2], [cancelled, true], `${later.runs} runs`);
+  await node.close();
+});

@@ -215,3 +215,21 @@ Deno.test("clients that come back one after another, long after a batch, share t
   await begun();
   assert.deepEqual(device.map((call) => call.requests), [1, 8, 8]);
 });
+
+Deno.test("a request that is too large for any queue is refused as such; copies of a prompt count once", async () => {
+  const { node, scheduler } = await scheduled({ numbers: 10 });
+  node.open();
+  const prompt = [5, 6, 7];
+  const copies = (count: number) => ({
+    ...ask("a"),
+    prompts: Array.from({ length: count }, () => prompt),
+    seeds: Array.from({ length: count }, (_, i) => i),
+  });
+  assert.equal((await scheduler.sample(copies(9))).completions.length, 9);
+  const large = { ...ask("a"), prompts: [Array.from({ length: 11 }, () => 5)] };
+  await assert.rejects(scheduler.sample(large), (error: Error) => {
+    const why = "the request holds 11 numbers, at most 10 are taken";
+    assert.equal(error.message, `Cannot sample policy 'a': ${why}`);
+    return code("payload_too_large")(error);
+  });
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
+import { tokenizerTrust } from "../../gpu-node/server/foreign_tokenizer.ts";
 import { openTexts, SHORT } from "../../gpu-node/server/texts.ts";
 import { uploadId } from "../../gpu-node/server/upload_id.ts";
 import { CollmError } from "../../shared/errors.ts";
@@ -227,3 +228,70 @@ Deno.test("POST /v1/sample and completions take long texts: refused for their to
     const chat = await call("POST", "/v1/chat/completions", { model: "p", messages, ...more });
     assert.match(chat.body.error.message, /tokens exceed its 512 positions/);
   }, { models: { p: GOOD } }));
+
+Deno.test("texts and templates with characters that end lines elsewhere are texts like others", async () => {
+  const lines = "a\u2028b\u2029c\u0085d\r\ne";
+  const template = `{{ raise_exception('no${lines.slice(0, 4)}') }}`;
+  const bad = await Deno.makeTempDir();
+  cpSync(GOOD, bad, { recursive: true });
+  Deno.writeTextFileSync(join(bad, "chat_template.jinja"), template);
+  try {
+    await withServer(async ({ call }) => {
+      const chat = (model: string, content: string) =>
+        call("POST", "/v1/chat/completions", {
+          model,
+          messages: [{ role: "user", content }],
+          max_tokens: 2,
+        });
+      const refused = await chat("bad", "x");
+      assert.deepEqual([refused.status, refused.body.detail], [
+        400,
+        "Cannot apply the chat template of policy 'bad': noa\u2028b\u2029",
+      ]);
+      assert.equal((await chat("good", lines)).status, 200);
+      const long = lines.repeat(SHORT);
+      const texts = openTexts("p", GOOD, tokenizer);
+      const [ids] = await texts.encode([long]);
+      assert.deepEqual(ids, tokenizer.encode(long, { addSpecialTokens: true }));
+      texts.close();
+    }, { models: { bad, good: GOOD } });
+  } finally {
+    await Deno.remove(bad, { recursive: true });
+  }
+});
+
+Deno.test("an uploaded tokenizer that takes for ever to load is refused, and holds up nobody else", () =>
+  withServer(async ({ root }) => {
+    const source = await uploaded(root, (json) => {
+      // Loading normalizes added tokens.
+      json.normalizer = {
+        type: "Replace",
+        pattern: { Regex: "(?:x+x+)+y" },
+        content: "",
+      };
+      (json.added_tokens as unknown[]).push({
+        ...{ id: 5000, content: "x".repeat(44), normalized: true, special: false },
+        ...{ single_word: false, lstrip: false, rstrip: false },
+      });
+    });
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 10);
+    await assert.rejects(
+      tokenizerTrust(5000).admit(join(root, source), source),
+      refused(
+        "invalid_request",
+        /^Cannot use .* 'upload\.\w+': loading it takes more than 5000 ms$/,
+      ),
+    );
+    clearInterval(timer);
+    assert.ok(ticks > 50, `${ticks} ticks`);
+  }, { models: { good: GOOD } }));
+
+Deno.test("openTexts answers what was asked before it retires", async () => {
+  const texts = openTexts("p", GOOD, tokenizer);
+  const asked = [texts.chat(messages), texts.chat(messages)];
+  texts.retire();
+  const ids = tokenizer.applyChat(messages);
+  assert.deepEqual(await Promise.all(asked), [ids, ids]);
+  await assert.rejects(texts.chat(messages), refused("not_found", /it was unloaded$/));
+});

@@ -132,3 +132,29 @@ Deno.test("loadTokenizer names the file that is missing or malformed", async () 
   writeFileSync(join(path, "tokenizer_config.json"), "{}");
   await refused(/^Cannot load tokenizer '.*': Tokenizer must contain a "model" property/);
 });
+
+Deno.test("loadTokenizer takes a vocabulary of 200,000 tokens", async () => {
+  const copy = changed("models/collm-tiny", {});
+  const file = join(copy, "tokenizer.json");
+  const json = JSON.parse(readFileSync(file, "utf8"));
+  const { vocab } = json.model as { vocab: Record<string, number> };
+  for (let id = Object.keys(vocab).length; id < 200_000; id++) vocab[`token${id}`] = id;
+  writeFileSync(file, JSON.stringify(json));
+  const { vocabSize, encode } = await loadTokenizer(copy);
+  assert.equal(vocabSize, 200_000);
+  assert.deepEqual(encode("ICML"), (await loadTokenizer("models/collm-tiny")).encode("ICML"));
+});
+
+for (const model of ["models/collm-tiny", MODEL]) {
+  const test = (path: string) => async () => {
+    const { bytesOf, encode } = await loadTokenizer(path);
+    for (const text of ["é→ab", " 😀\n", "日本語 x"]) {
+      const bytes = encode(text).flatMap((id) => [...bytesOf(id)]);
+      const back = new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(bytes));
+      assert.equal(back.trimStart(), text.trimStart());
+    }
+  };
+  const title = `bytesOf gives bytes that make up the text again (${model})`;
+  if (model === MODEL) dataTest(title, model, (path) => test(path)());
+  else Deno.test(title, test(model));
+}
