@@ -46,11 +46,24 @@ export function contextOf(prompt: string, entry: string): string {
     .map((chunk) => chunk.text).join("\n\n");
 }
 
+/** A line that begins or ends fenced code. */
+const FENCE = /^\s*```[\w+.-]*\s*$/;
+
 /** Fenced code when there is any, else everything. */
 function codeOf(completion: string): string {
-  const parts = completion.replaceAll("\r\n", "\n").split(/^[^\S\n]*```[\w+.-]*[^\S\n]*$/m);
-  const code = parts.filter((_, i) => i % 2 === 1).join("\n");
-  const found = /\bdef\s/.test(code) ? code : parts.join("\n");
+  const [inside, all]: [string[], string[]] = [[], []];
+  let fenced = false;
+  // Line by line: a pattern over the whole text would begin anew at every one of a million marks.
+  for (const line of completion.replaceAll("\r\n", "\n").split("\n")) {
+    if (FENCE.test(line)) {
+      fenced = !fenced;
+      continue;
+    }
+    if (fenced) inside.push(line);
+    all.push(line);
+  }
+  const code = inside.join("\n");
+  const found = /\bdef\s/.test(code) ? code : all.join("\n");
   // Marks on a line with code.
   return found.replaceAll(/```(?:python)?[^\S\n]*/g, "");
 }

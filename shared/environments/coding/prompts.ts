@@ -9,7 +9,13 @@ export type PromptStyle = typeof PROMPT_STYLES[number];
 
 /** Parameters of the first function head in a problem's text; "" where none is found. */
 export function parametersOf(prompt: string): string {
-  return /def\s+\w+\s*\(([^)]+)\)/.exec(prompt)?.[1]?.trim() ?? "";
+  for (const { 0: head, index } of prompt.matchAll(/def\s+\w+\s*\(/g)) {
+    const start = index + head.length;
+    const end = prompt.indexOf(")", start);
+    if (end < 0) return "";
+    if (end > start) return prompt.slice(start, end).trim();
+  }
+  return "";
 }
 
 const RULES = [

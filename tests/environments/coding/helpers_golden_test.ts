@@ -12,6 +12,8 @@ import {
   importsReference,
   testsReference,
 } from "../../../shared/environments/coding/clean_reference.ts";
+import { extract } from "../../../shared/environments/coding/clean.ts";
+import { parametersOf } from "../../../shared/environments/coding/prompts.ts";
 import { passAtK } from "../../../train/statistics.ts";
 import { close, golden } from "../golden.ts";
 import { sandboxTest } from "./sandbox.ts";
@@ -84,4 +86,17 @@ sandboxTest("ask gives the published notes on unused results, and right ones", a
     "Line 2: assigned to y but never used",
     "Line 3: standalone call (not assigned)",
   ]);
+});
+
+Deno.test("extract and parametersOf take a megabyte of anything in time that follows its length", () => {
+  // With time that follows its square these would take hours.
+  const units = ["\r", "\u2028", "\n", " ", "\t", "```", "\r```", "def f(", "def f(x):\r", "@d\r"];
+  for (const unit of units) {
+    const text = unit.repeat(Math.ceil(1e6 / unit.length));
+    for (const before of ["", "```python\n", "def f(x):\n    return "]) {
+      assert.equal(typeof extract(before + text, "f").code, "string");
+    }
+    assert.equal(parametersOf(text), unit === "def f(x):\r" ? "x" : "");
+  }
+  assert.equal(parametersOf("def f():\n    def g ( a, b ): pass"), "a, b");
 });
