@@ -10,6 +10,9 @@ export { Hono } from "hono";
 export type { Context, MiddlewareHandler } from "hono";
 export { HTTPException } from "hono/http-exception";
 export { upgradeWebSocket } from "hono/deno";
+/** A server on node:http, and its way to WebSockets. */
+export { serve as serveNode, upgradeWebSocket as upgradeNodeWebSocket } from "@hono/node-server";
+export type { WebSocketServerLike } from "@hono/node-server";
 export { bearerAuth } from "hono/bearer-auth";
 export { bodyLimit } from "hono/body-limit";
 export { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
@@ -43,7 +46,7 @@ export type { Client as LibsqlClient, InStatement } from "@libsql/client";
 export const loadDrizzleLibsql = () => import("drizzle-orm/libsql/web");
 export type { LibSQLDatabase } from "drizzle-orm/libsql/driver-core";
 export type { BatchItem } from "drizzle-orm/batch";
-/** WebSocket client for agent hosts (headers, ping, close codes). */
+/** WebSocket client for agent hosts (headers, ping, close codes), and a server on node:http. */
 export const loadWebSocketClient = () => import("ws");
 /** Metrics in Prometheus' text form. */
 export const loadPrometheus = () => import("prom-client");

@@ -8,7 +8,9 @@ import project from "../deno.json" with { type: "json" };
 import { CollmError } from "../shared/errors.ts";
 import { oneOf, port, runCommand, threads, whole } from "../shared/flags.ts";
 import { NAME } from "../shared/wire/gpu.ts";
-import { listen, requireGuard } from "../shared/wire/listen.ts";
+import { MESSAGE_LIMIT } from "../shared/wire/gpu_socket.ts";
+import { requireGuard } from "../shared/wire/listen.ts";
+import { listenNode } from "../shared/wire/listen_node.ts";
 import { modelFolder } from "./hub.ts";
 import { openLastingNode } from "./lasting_node.ts";
 import { terminalBar } from "./progress.ts";
@@ -70,7 +72,10 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
   for (const name of model.keys()) await policies.load({ policy: name, source: name });
   const { version } = project;
   const app = createGpuApp({ policies, checkpoints, metrics, waiting, token, version, onFault });
-  const server = listen({ ...options, drain: app.drain }, app.fetch);
+  const server = await listenNode(
+    { ...options, drain: app.drain, mostMessage: 2 * MESSAGE_LIMIT },
+    app.fetch,
+  );
   const close = () => {
     policies.close();
     return node.close();

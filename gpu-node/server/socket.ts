@@ -3,7 +3,7 @@
  * on the way, cancelling by id. A connection that closes gives up what it asked for.
  */
 import { Buffer } from "node:buffer";
-import { type Context, upgradeWebSocket, z } from "../../deps.ts";
+import { type Context, upgradeNodeWebSocket, z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { parseJson } from "../../shared/wire/body.ts";
 import { name } from "../../shared/wire/gpu.ts";
@@ -55,7 +55,7 @@ export function socketRoute(app: GpuHono, server: GpuServer): () => Promise<void
       requireUpgrade(c, server.token);
       await next();
     },
-    upgradeWebSocket(() => {
+    upgradeNodeWebSocket(() => {
       let connection: Connection | undefined;
       return {
         onOpen(_event, socket) {

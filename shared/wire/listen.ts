@@ -1,6 +1,8 @@
 /**
  * Serving on a socket: refuses an open address without a token and a port in use with one clear
  * sentence, and drains on SIGTERM or SIGINT: requests under way are answered, new ones refused.
+ * The runtime's own server is the faster one, but tells of a client that went away only where head
+ * and body of its request came in one small piece; `listenNode` (listen_node.ts) always does.
  */
 import { CollmError } from "../errors.ts";
 
@@ -47,26 +49,45 @@ export function listen(
   try {
     server = Deno.serve({ hostname: host, port, onListen: () => {} }, handler);
   } catch (cause) {
-    const reason = cause instanceof Deno.errors.AddrInUse
-      ? "the port is in use"
-      : cause instanceof Error
-      ? cause.message
-      : String(cause);
-    throw new CollmError("unavailable", `Cannot listen on ${host}:${port}: ${reason}`, { cause });
+    throw addressError(options, cause, cause instanceof Deno.errors.AddrInUse);
   }
+  return untilSignal(options, server.addr.port, server.finished, () => server.shutdown());
+}
+
+/** Why an address cannot be taken. */
+export function addressError(
+  { host, port }: ListenOptions,
+  cause: unknown,
+  inUse: boolean,
+): CollmError {
+  const reason = inUse
+    ? "the port is in use"
+    : cause instanceof Error
+    ? cause.message
+    : String(cause);
+  return new CollmError("unavailable", `Cannot listen on ${host}:${port}: ${reason}`, { cause });
+}
+
+/** A server that ends when a signal comes; `shutdown` answers what is under way. */
+export function untilSignal(
+  { host, drain: before }: ListenOptions,
+  port: number,
+  ended: Promise<void>,
+  shutdown: () => Promise<void>,
+): Listening {
   const signals = Deno.build.os === "windows"
     ? ["SIGINT" as const]
     : ["SIGTERM" as const, "SIGINT" as const];
   let ending: Promise<void> | undefined;
   const drain = () =>
     ending ??= (async () => {
-      await options.drain?.();
-      await server.shutdown();
+      await before?.();
+      await shutdown();
     })();
   signals.forEach((signal) => Deno.addSignalListener(signal, drain));
-  const finished = server.finished.finally(() =>
+  const finished = ended.finally(() =>
     signals.forEach((signal) => Deno.removeSignalListener(signal, drain))
   );
   const name = host.includes(":") ? `[${host}]` : host;
-  return { url: `http://${name}:${server.addr.port}`, finished, drain };
+  return { url: `http://${name}:${port}`, finished, drain };
 }

@@ -8,7 +8,8 @@ import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
 import { openScheduler } from "../../gpu-node/scheduler.ts";
 import type { GpuNode, SampleRequest } from "../../gpu-node/verbs.ts";
-import { listen } from "../../shared/wire/listen.ts";
+import { MESSAGE_LIMIT } from "../../shared/wire/gpu_socket.ts";
+import { listenNode } from "../../shared/wire/listen_node.ts";
 import { type GatedNode, gatedNode } from "./gated_node.ts";
 import { withServer } from "./served.ts";
 
@@ -48,7 +49,10 @@ async function withOpenAi(
   const token = "secret";
   await withServer(async (served) => {
     const { drain } = served.app;
-    const server = listen({ host: "127.0.0.1", port: 0, token, drain }, served.app.fetch);
+    const server = await listenNode(
+      { host: "127.0.0.1", port: 0, token, drain, mostMessage: 2 * MESSAGE_LIMIT },
+      served.app.fetch,
+    );
     await test(new OpenAI({ baseURL: `${server.url}/v1`, apiKey: token, maxRetries: 0 }));
     await server.drain();
   }, { node: node ?? await dripping(), models: { tiny: "models/collm-tiny" }, token });
@@ -206,12 +210,16 @@ Deno.test("openai gives up a request that waits, and it never reaches the device
     gate.shut();
     const running = client.completions.create(ask);
     while (!gate.calls.includes("sample tiny")) await new Promise((r) => setTimeout(r, 2));
-    const gone = new AbortController();
-    const dropped = client.completions.create({ ...ask, seed: 8 }, { signal: gone.signal });
-    while (scheduler.waiting === 0) await new Promise((r) => setTimeout(r, 2));
-    gone.abort();
-    await assert.rejects(dropped, /aborted/);
-    while (scheduler.waiting > 0) await new Promise((r) => setTimeout(r, 2));
+    // Short bodies come with the head of the request, long ones after it.
+    for (const prompt of ["INT", "INT ".repeat(100), "INT ".repeat(1000), [5, 6, 7, 8]]) {
+      const gone = new AbortController();
+      const request = { ...ask, prompt, seed: 8 };
+      const dropped = client.completions.create(request, { signal: gone.signal });
+      while (scheduler.waiting === 0) await new Promise((r) => setTimeout(r, 2));
+      gone.abort();
+      await assert.rejects(dropped, /aborted/);
+      while (scheduler.waiting > 0) await new Promise((r) => setTimeout(r, 2));
+    }
     gate.open();
     await running;
     assert.equal(gate.calls.filter((call) => call === "sample tiny").length, 1);

@@ -11,7 +11,7 @@ import { openScheduler } from "../../gpu-node/scheduler.ts";
 import type { GpuNode, UpdateRequest } from "../../gpu-node/verbs.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { MESSAGE_LIMIT } from "../../shared/wire/gpu_socket.ts";
-import { listen } from "../../shared/wire/listen.ts";
+import { listenNode } from "../../shared/wire/listen_node.ts";
 import { type Fault, type Line, openLine } from "./broken_line.ts";
 import { type GatedNode, gatedNode } from "./gated_node.ts";
 import { sequences, type Served, TINY, withServer } from "./served.ts";
@@ -33,7 +33,10 @@ async function withSocket(
   const guard = token === undefined ? {} : { token };
   await withServer(async (served) => {
     const { drain } = served.app;
-    const server = listen({ host: "127.0.0.1", port: 0, token, drain }, served.app.fetch);
+    const server = await listenNode(
+      { host: "127.0.0.1", port: 0, token, drain, mostMessage: 2 * MESSAGE_LIMIT },
+      served.app.fetch,
+    );
     const line = openLine(Number(new URL(server.url).port), fault);
     const node = openNode(`ws://127.0.0.1:${line.port}`, guard);
     await test({ node, gate, served, url: server.url.replace("http", "ws"), line });
