@@ -69,7 +69,11 @@ async function main(args: string[]): Promise<void> {
   const { json, env, only } = new Command("bench")
     .description("Measure training, sampling, serving and the store, or the environments")
     .option("--env", "the environments instead of the engine")
-    .option("--only <parts>", "some parts, comma-separated", (text: string) => text.split(","))
+    .option(
+      "--only <parts>",
+      "some parts, comma-separated",
+      (text: string) => text.split(",").map((part) => part.trim()),
+    )
     .option("--json", "print one JSON object")
     .allowExcessArguments(false)
     .parse(args, { from: "user" })

@@ -38,17 +38,20 @@ export function checkTokens(limits: Limits, deed: string, tokens: readonly numbe
   throw refuse(limits, deed, `token ${bad} is outside its vocabulary of ${limits.vocabSize}`);
 }
 
-/** `start`: first position that the verb is about, at least 1. */
+/** `start`: first position that the verb is about, at least 1, and as the request `said` it. */
 export function checkSequence(
   limits: Limits,
   deed: string,
   tokens: readonly number[],
   start: number,
+  said = `prompt_length ${start}`,
 ): void {
   checkTokens(limits, deed, tokens);
   checkLength(limits, deed, tokens.length);
   if (Number.isInteger(start) && start >= 1 && start <= tokens.length) return;
-  const why = `position ${start} is outside a sequence of ${tokens.length} tokens`;
+  const why = tokens.length === 0
+    ? "a sequence has no tokens"
+    : `${said} is outside a sequence of ${tokens.length} tokens`;
   throw refuse(limits, deed, why);
 }
 

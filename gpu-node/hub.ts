@@ -65,8 +65,19 @@ export async function modelFolder(
   device: DeviceName,
   progress?: Progress,
 ): Promise<string> {
+  const { source } = request;
+  return existsSync(source) || !isHubId(source)
+    ? source
+    : await hubModelFolder(request, device, progress);
+}
+
+/** The same for a source that is a hub id, whatever lies here under such a path. */
+export async function hubModelFolder(
+  request: Pick<LoadRequest, "policy" | "source" | "frozen" | "dtype">,
+  device: DeviceName,
+  progress?: Progress,
+): Promise<string> {
   const { policy, source, frozen = false, dtype = "fp32" } = request;
-  if (existsSync(source) || !isHubId(source)) return source;
   const hub = await openHub(source, progress);
   const { folder } = hub;
   const isModel = !isAdapterFolder(folder) && await hub.find(CONFIG);

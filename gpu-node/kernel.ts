@@ -166,6 +166,7 @@ export class Kernel implements GpuNode {
         "read values of",
         tokens,
         read_at === "last" ? 1 : read_at + 1,
+        `read_at ${read_at}`,
       );
     }
     return {
@@ -185,7 +186,8 @@ export class Kernel implements GpuNode {
     for (const s of request.batch) {
       checkSequence(limitsOf(policy), "update on", s.tokens, s.prompt_length);
       if (typeof s.read_at === "number") {
-        checkSequence(limitsOf(policy), "update on", s.tokens, s.read_at + 1);
+        const said = `read_at ${s.read_at}`;
+        checkSequence(limitsOf(policy), "update on", s.tokens, s.read_at + 1, said);
       }
     }
     if (request.loss === "value_mse") requireValueHead(policy, "update with value_mse");
@@ -297,6 +299,7 @@ function infoOf(policy: Policy | FrozenPolicy, device: DeviceName): PolicyInfo {
     parameters: own + sizeOf(base?.parameters),
     trainable_parameters: own,
     vocab_size: spec.config.vocabSize,
+    max_positions: limitsOf(policy).maxPositions,
     has_value_head: spec.shapes.has("value_head.0.weight"),
     policy_version: policy.version,
     can_learn: true,

@@ -2,7 +2,6 @@
  * `deno task gpu`: the GPU node as a server. Loads the named models, each as a policy of its name,
  * then listens. Ends with one clear sentence when it cannot; drains on SIGTERM.
  */
-import { existsSync } from "node:fs";
 import { loadCommander } from "../deps.ts";
 import project from "../deno.json" with { type: "json" };
 import { CollmError } from "../shared/errors.ts";
@@ -11,7 +10,7 @@ import { NAME } from "../shared/wire/gpu.ts";
 import { MESSAGE_LIMIT } from "../shared/wire/gpu_socket.ts";
 import { requireGuard } from "../shared/wire/listen.ts";
 import { listenNode } from "../shared/wire/listen_node.ts";
-import { modelFolder } from "./hub.ts";
+import { hubModelFolder, modelFolder } from "./hub.ts";
 import { openLastingNode } from "./lasting_node.ts";
 import { terminalBar } from "./progress.ts";
 import { openScheduler } from "./scheduler.ts";
@@ -19,7 +18,7 @@ import { createGpuApp } from "./server/app.ts";
 import { Checkpoints } from "./server/checkpoints.ts";
 import { counted, createMetrics } from "./server/metrics.ts";
 import { servePolicies } from "./server/policies.ts";
-import { DEVICE_CHOICES, type DeviceChoice, type DeviceName, type LoadRequest } from "./verbs.ts";
+import { DEVICE_CHOICES, type DeviceChoice } from "./verbs.ts";
 import { openWorkerNode } from "./worker_client.ts";
 
 export interface GpuServerOptions {
@@ -67,7 +66,8 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
     node: counted(node, metrics),
     models,
     checkpoints,
-    ...allowHub && { fromHub: (request) => fromHub(request, device) },
+    // A client's id is one of the hub's: what paths there are here, it does not learn.
+    ...allowHub && { fromHub: (request) => hubModelFolder(request, device, terminalBar()) },
   });
   for (const name of model.keys()) await policies.load({ policy: name, source: name });
   const { version } = project;
@@ -81,13 +81,6 @@ export async function serveGpu({ model, ...options }: GpuServerOptions) {
     return node.close();
   };
   return { ...server, device, finished: server.finished.then(close) };
-}
-
-/** Folder of a model on the hub. A path of this machine is none, though it may look like an id. */
-function fromHub(request: LoadRequest, device: DeviceName): Promise<string> {
-  const { policy, source } = request;
-  if (!existsSync(source)) return modelFolder(request, device, terminalBar());
-  throw new CollmError("not_found", `Cannot load policy '${policy}': no model '${source}'`);
 }
 
 /** `--model NAME=FOLDER`, any number of times. */

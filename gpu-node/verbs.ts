@@ -229,6 +229,8 @@ export interface PolicyInfo {
   /** Weights that an update changes; 0 for a frozen policy. */
   trainable_parameters: number;
   vocab_size: number;
+  /** Tokens of a prompt and its completion at most; absent where the model does not say. */
+  max_positions?: number;
   has_value_head: boolean;
   policy_version: string;
   can_learn: boolean;

@@ -73,6 +73,13 @@ export async function loadFrozen(
 ): Promise<FrozenPolicy> {
   const { policy, source, dtype = "fp32" } = request;
   const folder = resolve(source);
+  if (isAdapterFolder(folder)) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load policy '${policy}': '${source}' is an adapter, which is not loaded frozen; ` +
+        "merged into its base it is a model that is",
+    );
+  }
   for (const key of ["lora", "value_head", "base"] as const) {
     if (request[key] === undefined) continue;
     throw new CollmError(
@@ -101,11 +108,12 @@ export async function loadFrozen(
     );
   }
   const version = versionOf(all);
+  const positions = numberOf(text, POSITION_KEYS);
   return {
     name: policy,
     model,
     vocabSize,
-    maxPositions: numberOf(text, POSITION_KEYS) ?? Infinity,
+    maxPositions: positions ?? Infinity,
     version,
     info: {
       policy,
@@ -114,6 +122,7 @@ export async function loadFrozen(
       parameters: contents.reduce((sum, { parameters }: OnnxFile) => sum + parameters, 0),
       trainable_parameters: 0,
       vocab_size: vocabSize,
+      ...positions !== undefined && { max_positions: positions },
       has_value_head: false,
       policy_version: version,
       can_learn: false,

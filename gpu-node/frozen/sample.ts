@@ -118,7 +118,7 @@ function extend(row: Row, logits: Float32Array): void {
   const { settings, tokens, logprobs, uniforms } = row;
   const { token, logprob } = drawToken(logits, uniforms[tokens.length]!, settings);
   tokens.push(token);
-  logprobs.push(logprob);
+  logprobs.push(Math.min(0, logprob));
   if (settings.stop_tokens.includes(token)) row.finish = "stop";
   else if (tokens.length === settings.max_tokens) row.finish = "length";
 }

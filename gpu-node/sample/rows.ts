@@ -93,7 +93,8 @@ export function extend(row: Row, token: number, logprob: number): void {
     return;
   }
   row.tokens.push(token);
-  row.logprobs.push(logprob);
+  // Sums of a truncated distribution round to just above 1.
+  row.logprobs.push(Math.min(0, logprob));
   if (row.settings.stop_tokens.includes(token)) row.finish = "stop";
   else if (row.tokens.length === row.settings.max_tokens) row.finish = "length";
 }

@@ -14,8 +14,9 @@ export type Listed = Pick<Alternatives, "tokens" | "logprobs">;
 
 /** Refuses before anything is drawn what would be too much to list. */
 export function checkListing(
-  { policy, max_tokens, n, temperature }: WireSampleRequest,
+  { policy, n, temperature }: WireSampleRequest,
   prompts: number,
+  max_tokens: number,
   count: number,
 ): void {
   checkAlternatives(policy, { count, temperature }, prompts * n * max_tokens);

@@ -105,33 +105,52 @@ export async function createMetrics({ waiting, policies }: MetricsOptions): Prom
 
 /**
  * A node whose tokens are counted: all that were drawn, also those after a stop text and, as far as
- * they were told, those of requests that were given up. What clients get is less.
+ * they were told, those of requests that were given up. What clients get is less. Updates count
+ * that changed a policy.
  */
 export const counted = (
   node: GpuNode,
   { sampled, updated }: Pick<Metrics, "sampled" | "updated">,
-): GpuNode => ({
-  ...node,
-  async sample(request, options = {}) {
-    const { onTokens } = options;
-    let told = 0;
-    const watching = onTokens && {
-      onTokens(row: number, tokens: number[], logprobs: number[]) {
-        told += tokens.length;
-        onTokens(row, tokens, logprobs);
-      },
-    };
-    try {
-      const result = await node.sample(request, { ...options, ...watching });
-      told = result.completions.reduce((sum, { tokens }) => sum + tokens.length, 0);
+): GpuNode => {
+  /** Versions that updates gave, by policy: an answer from the record is no update. */
+  const given = new Map<string, Set<string>>();
+  return {
+    ...node,
+    async load(request, options) {
+      const info = await node.load(request, options);
+      given.delete(request.policy);
+      return info;
+    },
+    async sample(request, options = {}) {
+      const { onTokens } = options;
+      let told = 0;
+      const watching = onTokens && {
+        onTokens(row: number, tokens: number[], logprobs: number[]) {
+          told += tokens.length;
+          onTokens(row, tokens, logprobs);
+        },
+      };
+      try {
+        const result = await node.sample(request, { ...options, ...watching });
+        told = result.completions.reduce((sum, { tokens }) => sum + tokens.length, 0);
+        return result;
+      } finally {
+        sampled(told);
+      }
+    },
+    async update(request, options) {
+      const result = await node.update(request, options);
+      if (request.apply === false) return result;
+      const known = given.get(request.policy) ?? new Set();
+      given.set(request.policy, known);
+      if (known.has(result.policy_version)) return result;
+      known.add(result.policy_version);
+      if (known.size > REMEMBERED) known.delete(known.values().next().value!);
+      updated(result);
       return result;
-    } finally {
-      sampled(told);
-    }
-  },
-  async update(request, options) {
-    const result = await node.update(request, options);
-    updated(result);
-    return result;
-  },
-});
+    },
+  };
+};
+
+/** As many as a policy's record of answers holds. */
+const REMEMBERED = 64;

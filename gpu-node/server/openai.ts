@@ -5,6 +5,7 @@
  */
 import { z } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
+import { seedOf } from "../../shared/random.ts";
 import { name, sampleRequest } from "../../shared/wire/gpu.ts";
 import {
   chatRequest,
@@ -25,7 +26,7 @@ import { asTokens, sample, type WireSampleAnswer, type WireSampleRequest } from 
 import type { GpuHono, GpuServer } from "./server.ts";
 import type { Wait } from "./wait.ts";
 
-/** Tokens of a completion whose request names no number: the default of this interface. */
+/** Tokens of a completion whose request names no number, as far as there is room for them. */
 const DEFAULT_TOKENS = { completions: 16, chat: 256 };
 
 /** Whether a path belongs to this interface, whose clients read errors in its own form. */
@@ -77,7 +78,8 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
     const { signal } = c.var.wait;
     const prompts = await asTokens(policies, asked.model, promptsOf(asked.prompt), signal);
     const form = completionForm(asked, prompts, tokenizer);
-    const most = asked.max_tokens ?? DEFAULT_TOKENS.completions;
+    const most = asked.max_tokens ??
+      policies.room(asked.model, prompts, DEFAULT_TOKENS.completions);
     return await answer(policies, asked, prompts, most, form, reading, c.var.wait);
   });
 
@@ -96,7 +98,8 @@ export function openAiRoutes(app: GpuHono, { policies }: GpuServer): void {
     const reading = policies.reading(asked.model);
     const prompts = [await policies.texts(asked.model).chat(asked.messages, c.var.wait)];
     const form = chatForm(asked, prompts, tokenizer);
-    const most = asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULT_TOKENS.chat;
+    const most = asked.max_completion_tokens ?? asked.max_tokens ??
+      policies.room(asked.model, prompts, DEFAULT_TOKENS.chat);
     return await answer(policies, asked, prompts, most, form, reading, c.var.wait);
   });
 }
@@ -112,7 +115,7 @@ async function answer(
 ): Promise<Response> {
   const request = wireRequest(asked, prompts, most);
   const { alternatives: count } = form;
-  if (count > 0) checkListing(request, prompts.length, count);
+  if (count > 0) checkListing(request, prompts.length, most, count);
   const list = count === 0
     ? null
     : (drawn: WireSampleAnswer) =>
@@ -150,8 +153,12 @@ function promptsOf(prompt: string | number[] | (string | number[])[]): (string |
 }
 
 function wireRequest(asked: Asked, prompts: number[][], max_tokens: number): WireSampleRequest {
-  const { model: policy, n, temperature, top_p, stop, seed } = asked;
-  const given = { n, temperature, top_p, stop, seed };
+  const { model: policy, n, temperature, top_p, stop } = asked;
+  const seed = asked.seed ?? undefined;
+  // Theirs has 64 bits and a sign.
+  const fits = seed === undefined || seed >= 0 && seed < 2 ** 32;
+  const own = fits ? seed : seedOf("openai", String(seed));
+  const given = { n, temperature, top_p, stop, seed: own };
   const set = Object.entries(given).filter(([, value]) => value !== null && value !== undefined);
   return parse(
     sampleRequest,

@@ -42,6 +42,8 @@ export interface ServedPolicies {
   texts(policy: string): Pick<Texts, "encode" | "chat">;
   /** What tells whether tokens still mean what they do now; throws not_found. */
   reading(policy: string): Reading;
+  /** As many tokens as these prompts leave room for, `most` at most and 1 at least. */
+  room(policy: string, prompts: readonly number[][], most: number): number;
   /** Its version as last told by the device; throws not_found. */
   version(policy: string): string;
   names(): string[];
@@ -72,6 +74,8 @@ interface Entry {
   /** Hash of what tokens mean: its tokenizer's files. */
   meaning: string;
   version: string;
+  /** Tokens of a prompt and its completion at most. */
+  positions: number;
 }
 
 /** Files of a tokenizer that say what tokens are, and which of them end an answer. */
@@ -136,6 +140,7 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
       texts,
       meaning,
       version,
+      positions: info.max_positions ?? Infinity,
     });
     return named(info);
   }
@@ -186,6 +191,10 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
           throw new CollmError("conflict", `Cannot sample policy '${policy}': ${why}`);
         },
       };
+    },
+    room(policy, prompts, most) {
+      const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 0);
+      return Math.max(1, Math.min(most, entry(policy).positions - longest));
     },
     version: (policy) => entry(policy).version,
     names: () => [...entries.keys()],

@@ -15,6 +15,9 @@ import { type Piece, type RowText, rowText } from "./row_text.ts";
 export type WireSampleRequest = z.output<typeof sampleRequest>;
 export type WireSampleAnswer = z.output<typeof sampleAnswer>;
 
+/** Tokens of a completion whose request names no number. */
+const DEFAULT_TOKENS = 128;
+
 export interface DrawOptions {
   signal?: AbortSignal | undefined;
   /** Called with what newly became certain of completion `row`. */
@@ -55,7 +58,7 @@ const withTexts = ({ completions, policy_version }: SampleResult, tokenizer: Tok
 
 /** What the device is asked for, and what each of its rows is to the client. */
 function plan(policies: ServedPolicies, wire: WireSampleRequest, prompts: number[][]) {
-  const { policy, n, max_tokens, temperature, top_p, top_k } = wire;
+  const { policy, n, temperature, top_p, top_k } = wire;
   const tokenizer = policies.tokenizer(policy);
   const seeds = promptSeeds(wire);
   const rows = prompts.flatMap((_, prompt_index) =>
@@ -71,7 +74,7 @@ function plan(policies: ServedPolicies, wire: WireSampleRequest, prompts: number
     policy,
     prompts: rows.map(({ prompt_index }) => prompts[prompt_index]!),
     seeds: rows.map(({ seed }) => seed),
-    max_tokens,
+    max_tokens: wire.max_tokens ?? policies.room(policy, prompts, DEFAULT_TOKENS),
     temperature,
     ...top_p !== undefined && { top_p },
     ...top_k !== undefined && { top_k },

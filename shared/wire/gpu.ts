@@ -63,7 +63,8 @@ export const sampleRequest = z.strictObject({
   prompts: listOf(prompt, MOST_COMPLETIONS),
   /** Completions per prompt. */
   n: z.int().min(1).max(MOST_COMPLETIONS).default(1),
-  max_tokens: maxTokens.default(128),
+  /** By default 128, or what the model's positions leave. */
+  max_tokens: maybe(maxTokens),
   temperature: temperature.default(1),
   /** Nucleus: the most likely tokens whose probabilities reach it; 1 is all. */
   top_p: maybe(top_p),
@@ -219,6 +220,7 @@ export const policyInfo = z.object({
   architecture: z.string(),
   parameters: z.int(),
   vocab_size: z.int(),
+  max_positions: maybe(z.int()),
   has_value_head: z.boolean(),
   policy_version: z.string(),
   can_learn: z.boolean(),

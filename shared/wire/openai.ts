@@ -1,19 +1,10 @@
 /**
  * Messages of the OpenAI-compatible endpoints, as far as they are served. Options that would change
- * the answer and are not served are refused by name; those that only label a request are taken and
- * left unread.
+ * the answer and are not served are refused by name; those that only label a request, or say what
+ * is so anyway, are taken and left unread.
  */
 import { z } from "../../deps.ts";
-import {
-  maxTokens,
-  MOST_COMPLETIONS,
-  name,
-  prompt,
-  seed,
-  stop,
-  temperature,
-  top_p,
-} from "./gpu.ts";
+import { maxTokens, MOST_COMPLETIONS, name, prompt, stop, temperature, top_p } from "./gpu.ts";
 import { listOf } from "./parse.ts";
 
 const sampling = {
@@ -22,14 +13,21 @@ const sampling = {
   temperature: temperature.nullish(),
   top_p: top_p.nullish(),
   stop: stop.nullish(),
-  seed: seed.nullish(),
+  seed: z.number().refine(Number.isInteger, { error: "a whole number" }).nullish(),
   stream: z.boolean().nullish(),
-  stream_options: z.strictObject({ include_usage: z.boolean().nullish() }).nullish(),
+  stream_options: z.strictObject({
+    include_usage: z.boolean().nullish(),
+    include_obfuscation: z.literal(false).nullish(),
+  }).nullish(),
   presence_penalty: z.literal(0).nullish(),
   frequency_penalty: z.literal(0).nullish(),
   logit_bias: z.strictObject({}, { error: "empty: tokens are not biased" }).nullish(),
   user: z.string().nullish(),
   metadata: z.unknown().optional(),
+  store: z.boolean().nullish(),
+  service_tier: z.string().nullish(),
+  safety_identifier: z.string().nullish(),
+  prompt_cache_key: z.string().nullish(),
 };
 
 /** Usage is told at the end of a stream; there is no other way to ask for it. */
@@ -51,7 +49,12 @@ export const completionRequest = z.strictObject({
   /** Log-probabilities of the tokens drawn, and of so many alternatives to each. */
   logprobs: z.int().min(0).max(5).nullish(),
   echo: z.literal(false).nullish(),
-  best_of: z.literal(1).nullish(),
+  /** So many are drawn as are answered. */
+  best_of: z.int().min(1).nullish(),
+  suffix: z.literal("").nullish(),
+}).refine(({ best_of, n }) => (best_of ?? n ?? 1) === (n ?? 1), {
+  path: ["best_of"],
+  error: "the same as n",
 }).refine(streamOptionsFit, unfit).openapi("CompletionRequest");
 
 const content = z.union([
@@ -73,6 +76,12 @@ export const chatRequest = z.strictObject({
   logprobs: z.boolean().nullish(),
   /** So many alternatives to each token drawn. */
   top_logprobs: z.int().min(0).max(20).nullish(),
+  response_format: z.strictObject({ type: z.literal("text") }).nullish(),
+  modalities: z.tuple([z.literal("text")]).nullish(),
+  /** None are offered: an answer is text. */
+  tools: z.array(z.unknown()).max(0).nullish(),
+  tool_choice: z.enum(["none", "auto"]).nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
 }).refine(streamOptionsFit, unfit).refine(
   ({ logprobs, top_logprobs }) => logprobs || !top_logprobs,
   {

@@ -15,7 +15,7 @@ import type { GpuNode, SampleOptions, SampleRequest } from "../../gpu-node/verbs
 import { CollmError } from "../../shared/errors.ts";
 import { listen } from "../../shared/wire/listen.ts";
 import { type GatedNode, gatedNode } from "./gated_node.ts";
-import { sequences, type Served, withServer } from "./served.ts";
+import { sequences, type Served, TINY, withServer } from "./served.ts";
 
 interface Context extends Served {
   gate: GatedNode;
@@ -355,3 +355,23 @@ Deno.test("GET /metrics needs the token", () =>
     assert.equal((await app.request("/metrics")).status, 401);
     assert.equal((await app.request("/health")).status, 200);
   }, { token: "secret" }));
+
+Deno.test("counted counts an update once, and none that only gives gradients", async () => {
+  const kernel = new Kernel(await cpuDevice());
+  let updates = 0;
+  const node = counted(kernel, { sampled() {}, updated: () => updates++ });
+  await node.load({ policy: "p", source: TINY });
+  const update = (seq: number, apply = true) => ({
+    ...{ policy: "p", seq, apply, loss: "cross_entropy" as const, batch: sequences },
+    optimizer: { name: "adamw" as const, learning_rate: 0.01 },
+  });
+  for (const seq of [1, 1, 2, 1, 2]) await node.update(update(seq));
+  assert.equal(updates, 2);
+  await node.update(update(3, false));
+  assert.equal(updates, 2);
+  // Loaded again it learns the same again.
+  await node.load({ policy: "p", source: TINY });
+  await node.update(update(1));
+  assert.equal(updates, 3);
+  await kernel.close();
+});

@@ -296,3 +296,14 @@ Deno.test("sampleTogether begins no batch, and no block of a prompt, for a reque
   assert.deepEqual([later.why, later.runs <= 2], [cancelled, true], `${later.runs} runs`);
   await node.close();
 });
+
+Deno.test("sample reports no log-probability above 0, however few tokens are left to draw from", async () => {
+  const node = await loaded(golden("llama-tiny").folder);
+  const { completions } = await node.sample(request({
+    prompts: Array.from({ length: 40 }, (_, i) => [1 + i]),
+    seeds: Array.from({ length: 40 }, (_, i) => i),
+    ...{ max_tokens: 30, temperature: 0.3, top_p: 0.6 },
+  }));
+  assert.ok(completions.every(({ logprobs }) => logprobs.every((x) => x <= 0)));
+  await node.close();
+});

@@ -195,7 +195,7 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
       sequences: [{ tokens: [1], prompt_length: 2 }],
     },
     400,
-    /position 2 is outside/,
+    /prompt_length 2 is outside a sequence of 1 tokens/,
   ],
   [
     "a value outside its sequence",
@@ -205,7 +205,7 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
       sequences: [{ tokens: [1], read_at: 1 }],
     },
     400,
-    /position 2 is outside/,
+    /read_at 1 is outside a sequence of 1 tokens/,
   ],
   ["an unknown loss", "/v1/update", update({ loss: "ppo" }), 400, /'loss' is "ppo", expected/],
   ["an empty batch", "/v1/update", update({ batch: [] }), 400, /'batch' .* at least 1 entries/],

@@ -192,11 +192,23 @@ const REFUSED: [string, string, unknown, number, RegExp][] = [
     /'logprobs' is 6, expected at most 5/,
   ],
   ["top_p", "completions", { ...prompt, top_p: 2 }, 400, /'top_p' is 2, expected at most 1/],
-  ["best_of", "completions", { ...prompt, best_of: 2 }, 400, /'best_of' is 2, expected 1/],
+  [
+    "best_of",
+    "completions",
+    { ...prompt, best_of: 2 },
+    400,
+    /'best_of' is 2, expected the same as n/,
+  ],
   ["an unknown model", "completions", { ...prompt, model: "gpt" }, 404, /Cannot find policy 'gpt'/],
   ["no tokenizer", "completions", { ...prompt, model: "tiny" }, 400, /has no tokenizer/],
   ["no chat template", "chat/completions", { model: "stories", messages }, 400, /no chat template/],
-  ["tools", "chat/completions", { model: "stories", messages, tools: [] }, 400, /field 'tools'/],
+  [
+    "tools",
+    "chat/completions",
+    { model: "stories", messages, tools: [{ type: "function" }] },
+    400,
+    /'tools' is a list of 1, expected at most 0 entries/,
+  ],
   [
     "a picture",
     "chat/completions",
@@ -217,3 +229,37 @@ storiesTest("POST refuses in OpenAI's form what would change the answer", async 
     assert.equal(body.detail, body.error.message);
   }
 });
+
+Deno.test("POST takes what OpenAI's clients send and what is so anyway, and room for an answer", () =>
+  withServer(async ({ call }) => {
+    const said = {
+      ...{ store: false, service_tier: "auto", user: "u", safety_identifier: "s" },
+      ...{ prompt_cache_key: "k", seed: -(2 ** 40) },
+    };
+    const chat = {
+      ...{ model: "tiny", messages: [{ role: "user", content: "x ".repeat(150) }] },
+      ...{ response_format: { type: "text" }, modalities: ["text"], tools: [] },
+      ...{ tool_choice: "none", parallel_tool_calls: true },
+    };
+    const ids = Array.from({ length: 500 }, () => 5);
+    const requests = [
+      ["/v1/chat/completions", { ...said, ...chat }],
+      [
+        "/v1/completions",
+        { ...said, model: "tiny", prompt: ids, suffix: null, n: 2, best_of: 2 },
+      ],
+      ["/v1/sample", { policy: "tiny", prompts: [ids] }],
+    ] as const;
+    for (const [path, request] of requests) {
+      const { status, body } = await call("POST", path, request);
+      assert.equal(status, 200, JSON.stringify(body));
+    }
+    // 12 of the 512 positions are left; what is asked for by number is refused where it does not fit.
+    const asked = { policy: "tiny", prompts: [ids], stop_tokens: [], seed: 1 };
+    const { body } = await call("POST", "/v1/sample", asked);
+    assert.equal(body.completions[0].tokens.length, 12);
+    const refused = await call("POST", "/v1/sample", { ...asked, max_tokens: 13 });
+    assert.match(refused.body.detail, /513 tokens exceed its 512 positions$/);
+    const { policies } = (await call("GET", "/v1/policies")).body;
+    assert.equal(policies[0].max_positions, 512);
+  }, { models: { tiny: "models/collm-tiny" } }));
