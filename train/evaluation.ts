@@ -96,6 +96,8 @@ export async function evaluate(
   });
   const played: Played[] = [];
   let tokens = 0;
+  /** Why the first one failed that did. */
+  let cause: string | null = null;
   const batch = options.batch ?? EPISODES_AT_ONCE;
   for (let at = 0; at < specs.length; at += batch) {
     const part = specs.slice(at, at + batch);
@@ -107,7 +109,10 @@ export async function evaluate(
     const ended = new Map((await episodes.transcripts(ids)).map((t) => [t.id, t]));
     for (const { id, item_id, task } of part) {
       const transcript = ended.get(id);
-      if (transcript?.status !== "finished") continue;
+      if (transcript?.status !== "finished") {
+        cause ??= transcript?.cause ?? null;
+        continue;
+      }
       const { turns } = transcript;
       played.push({
         item_id,
@@ -122,7 +127,8 @@ export async function evaluate(
     onProgress?.(at + part.length, tokens);
   }
   if (played.length === 0) {
-    throw new CollmError("unavailable", "Cannot evaluate: every episode failed");
+    const why = cause === null ? "" : `, the first because: ${cause}`;
+    throw new CollmError("unavailable", `Cannot evaluate: every episode failed${why}`);
   }
   const ious = played.map((p) => p.components["iou"]).filter((x) => x !== undefined);
   return {

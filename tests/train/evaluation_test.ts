@@ -1,5 +1,7 @@
 /** Evaluations: which episodes are played, and what their numbers are. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
+import { useEnvironment } from "../../shared/environments/load.ts";
 import { type Evaluation, numbersOf, type Played } from "../../train/evaluation.ts";
 import { evaluateCheckpoint } from "../../train/evaluate.ts";
 import { close } from "../environments/golden.ts";
@@ -46,4 +48,26 @@ Deno.test("evaluateCheckpoint plays each item as often as samples says, on seeds
   const options = { turns: 2, prompt_style: "compact" };
   const two = await evaluateCheckpoint({ ...small, episodes: 2, options });
   assert.equal(two.n, 2);
+});
+
+Deno.test("evaluate says why, where every episode fails", async () => {
+  const folder = await Deno.makeTempDir();
+  const module = join(folder, "broken.ts");
+  const define = new URL("../../shared/environments/define.ts", import.meta.url).href;
+  const broken = `import { defineEnvironment } from "${define}";
+export default defineEnvironment({
+  id: "broken_${crypto.randomUUID().slice(0, 8)}", title: "Broken", description: "Breaks",
+  agents: 2, turns: 1, rewardRange: [0, 1], items: { train: [{}], eval: [{}] },
+  prompt: () => "x", step: () => NaN,
+});`;
+  await Deno.writeTextFile(module, broken);
+  try {
+    const environment = await useEnvironment(module);
+    await assert.rejects(
+      evaluateCheckpoint({ checkpoint: "models/collm-tiny", environment, episodes: 2 }),
+      /^CollmError: Cannot evaluate: every episode failed, the first because: .*step gave reward NaN/,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

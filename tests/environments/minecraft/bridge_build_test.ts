@@ -200,3 +200,26 @@ Deno.test("render draws the map after one turn", () => {
   assert.equal(svg.match(/#8f959e/g)?.length, 2);
   assert.match(svg, /2 blocks, 0 true and 0 false pillars/);
 });
+
+Deno.test("step takes one move a turn, and tells why fields of another type are refused", () => {
+  const { state } = environment.reset(MAP, 0);
+  const info = (agent_1: string) =>
+    environment.step(MAP, state, { agent_1, agent_2: "" }).infos["agent_1"] as {
+      accepted_lines: number;
+      rejected: { line: string; reason: string }[];
+    };
+  const moves = info("/fill 1 1 2 1 stone\n/move E\n/move E");
+  assert.equal(moves.accepted_lines, 2);
+  assert.deepEqual(moves.rejected, [{ line: "/move E", reason: "one move a turn" }]);
+  for (
+    const [text, reason] of [
+      ['{"probe":5}', "probe needs 2 words"],
+      ['{"gather":"x"}', "unsupported command: gather"],
+      ['{"cmds":"/nothing"}', "unsupported command: nothing"],
+      ['{"other":1}', 'unsupported command: {"other":1}'],
+    ] as const
+  ) {
+    const { accepted_lines, rejected } = info(text);
+    assert.deepEqual([accepted_lines, rejected[0]?.reason], [0, reason], text);
+  }
+});

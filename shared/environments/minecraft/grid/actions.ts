@@ -76,9 +76,10 @@ function readLine(
   }
   if (verb === "move") {
     const path = words.slice(1).join("").toUpperCase();
+    if (action.path !== "") return "one move a turn";
     if (!/^[NESW]+$/.test(path)) return "move needs letters N, E, S, W";
-    if (action.path.length + path.length > mostSteps) return `at most ${mostSteps} steps a turn`;
-    action.path += path;
+    if (path.length > mostSteps) return `at most ${mostSteps} steps a turn`;
+    action.path = path;
     return null;
   }
   const rule = Object.hasOwn(verbs, verb) ? verbs[verb]! : undefined;
@@ -103,7 +104,9 @@ function actionLines(text: string): string[] {
   return (body.length <= MOST_JSON ? objectLines(body) : undefined) ?? lines;
 }
 
-/** The lines that a JSON object stands for; nothing if it is none. */
+const KEYS = ["comm", "probe", "cmds", "path", "gather"];
+
+/** The lines that a JSON object stands for; nothing if it is none, or holds nothing of an action. */
 function objectLines(body: string): string[] | undefined {
   let value: unknown;
   try {
@@ -112,10 +115,15 @@ function objectLines(body: string): string[] | undefined {
     return undefined;
   }
   const fields = value as Record<string, unknown>;
-  const list = (key: string) => Array.isArray(fields[key]) ? fields[key] as unknown[] : [];
+  // What is no list stands for one line, which is refused with its reason.
+  const list = (key: string) => {
+    const given = fields[key] ?? [];
+    return Array.isArray(given) ? given as unknown[] : [given];
+  };
   const cells = (verb: string) =>
     list(verb).map((at) => `/${verb} ${Array.isArray(at) ? at.slice(0, 8).join(" ") : String(at)}`);
   const path = Array.isArray(fields["path"]) ? list("path").join("") : fields["path"];
+  if (!KEYS.some((key) => Object.hasOwn(fields, key))) return undefined;
   return [
     ...(fields["comm"] ? [`/say ${String(fields["comm"])}`] : []),
     ...cells("probe"),
