@@ -31,7 +31,7 @@ import {
 import type { TensorData } from "./model/safetensors.ts";
 import { isHalf, type LoraSpec, modelSpec } from "./model/spec.ts";
 import { type Base, formOf, type Policy, versionOf } from "./policy.ts";
-import { readState, versionOfState } from "./training_state.ts";
+import { NO_STATE, readState, savedDtype, versionOfState } from "./training_state.ts";
 import { type LoadRequest, LORA_TARGETS } from "./verbs.ts";
 import { newWriteRecord } from "./write_record.ts";
 
@@ -62,7 +62,9 @@ export async function loadPolicy(
   const { source } = request;
   const adapter = adapterOf(request);
   const folder = adapter?.base ?? source;
-  const half = request.dtype === "fp16";
+  // An adapter goes on over its base as that was held, unless the request says otherwise.
+  const dtype = request.dtype ?? (adapter?.fresh === null ? savedDtype(source) : undefined);
+  const half = dtype === "fp16";
   if (half && !adapter) {
     throw new CollmError(
       "invalid_request",
@@ -95,7 +97,9 @@ export async function loadPolicy(
     }
   }
   const spec = modelSpec(config, shapes, adapter?.lora ?? null);
-  const state = readState(source, spec);
+  // What lies beside the base of a fresh adapter is the state of other parameters.
+  const fresh = adapter !== null && adapter.fresh !== null;
+  const state = fresh ? NO_STATE : readState(source, spec);
   const { step } = state;
   const parameters = await upload(device, own);
   const moments = await upload(device, state.moments).catch((cause) => {
@@ -152,6 +156,14 @@ function adapterOf(
       "invalid_request",
       `Cannot load policy '${policy}': lora has rank ${rank}, alpha ${alpha} and ` +
         `${target_modules.length} target modules`,
+    );
+  }
+  const unknown = target_modules.find((name) => !LORA_TARGETS.includes(name));
+  if (unknown !== undefined) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load policy '${policy}': lora has target module '${unknown}', expected some of ` +
+        LORA_TARGETS.join(", "),
     );
   }
   return {

@@ -28,13 +28,23 @@ export interface TrainingState {
 export const savedState = ({ step, version, parameters, base, spec }: Policy) => ({
   step,
   version,
+  ...spec.config.half && { dtype: "fp16" },
   ...isLineage(version) && { content: versionOf(step, parameters, formOf(spec, base)) },
 });
+
+/** That of a policy which has learnt nothing yet. */
+export const NO_STATE: TrainingState = { step: 0, version: null, moments: new Map() };
+
+/** How the base of the policy in `folder` was held, where that was not as float32. */
+export function savedDtype(folder: string): "fp16" | undefined {
+  const path = join(folder, STATE_FILE);
+  return existsSync(path) && readJsonObject(path).dtype === "fp16" ? "fp16" : undefined;
+}
 
 /** Throws CollmError naming the file and what is wrong in it. */
 export function readState(folder: string, spec: ModelSpec): TrainingState {
   const path = join(folder, STATE_FILE);
-  if (!existsSync(path)) return { step: 0, version: null, moments: new Map() };
+  if (!existsSync(path)) return NO_STATE;
   const { step, version, content } = readJsonObject(path);
   const refuse = (what: string) =>
     new CollmError("invalid_request", `Cannot use '${path}': ${what}`);

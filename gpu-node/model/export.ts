@@ -3,8 +3,8 @@
  * Transformers.js (onnx/model.onnx beside them) both load. The ONNX file is the step graph with a
  * key/value cache that `generate` drives; its dimension names are the ones that loader looks for.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import type { OnnxTensor } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { valuesOf } from "../device/half.ts";
@@ -27,7 +27,6 @@ import { fileError, writeFileAtomic, writeJsonAtomic } from "./files.ts";
 import {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,
-  isAdapterFolder,
   mergedWeights,
   toPeftConfig,
   toPeftName,
@@ -43,11 +42,17 @@ import { isAdapter, isValueHead, type ModelSpec, modelSpec } from "./spec.ts";
  */
 export async function writeCheckpoint(
   policy: Policy,
-  folder: string,
+  target: string,
   { state = false, form = "adapter" }: SaveOptions,
 ): Promise<void> {
+  // Without a slash at its end: names beside it are made of it.
+  const folder = resolve(target);
   const fresh = `${folder}.writing`;
-  requireReplaceable(folder);
+  for (const name of [folder, fresh, oldOf(folder)]) requireReplaceable(name);
+  if (policy.base && folder === policy.base.source) {
+    const why = "the base of the policy is there";
+    throw new CollmError("conflict", `Cannot save policy '${policy.name}' to '${target}': ${why}`);
+  }
   if (state && policy.spec.lora && form === "merged") {
     throw new CollmError(
       "invalid_request",
@@ -69,9 +74,12 @@ export async function writeCheckpoint(
     replaceFolder(fresh, folder);
   } catch (cause) {
     rmSync(fresh, { recursive: true, force: true });
-    throw fileError("write", folder, cause);
+    throw cause instanceof CollmError ? cause : fileError("write", folder, cause);
   }
 }
+
+/** Where the folder that is replaced is until the new one is there. */
+const oldOf = (folder: string): string => `${folder}.old`;
 
 const tensorData = (t: OnnxTensor): TensorData => ({
   shape: [...t.dims],
@@ -133,15 +141,21 @@ async function writeAdapter({ spec, base, parameters }: Policy, folder: string):
 
 /** Refuses a folder that holds anything but a checkpoint, so that writing one loses nothing else. */
 export function requireReplaceable(folder: string): void {
-  if (!existsSync(folder) || existsSync(join(folder, "config.json"))) return;
-  if (isAdapterFolder(folder)) return;
-  if (readdirSync(folder).length === 0) return;
-  throw new CollmError("conflict", `Cannot write '${folder}': it holds other files`);
+  if (!existsSync(folder)) return;
+  const other = statSync(folder).isDirectory()
+    ? readdirSync(folder).find((name) => !CHECKPOINT_FILE.test(name))
+    : basename(folder);
+  if (other === undefined) return;
+  throw new CollmError("conflict", `Cannot write '${folder}': it holds other files, '${other}'`);
 }
+
+/** What a model's folder has in it, as it is published or while it is written. */
+const CHECKPOINT_FILE =
+  /^[\w.-]*(config|tokenizer|vocab|special_tokens_map|added_tokens|training_state|index)\.json$|^(merges|vocab)\.txt$|^tokenizer\.model$|^chat_template\.jinja$|\.safetensors$|^onnx$|^(README|LICENSE)(\.md|\.txt)?$|^\.gitattributes$|\.tmp$/;
 
 /** Puts `fresh` where `folder` is; the old folder is only removed once the new one is there. */
 function replaceFolder(fresh: string, folder: string): void {
-  const old = `${folder}.old`;
+  const old = oldOf(folder);
   rmSync(old, { recursive: true, force: true });
   if (existsSync(folder)) renameSync(folder, old);
   else mkdirSync(dirname(folder), { recursive: true });

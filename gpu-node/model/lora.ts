@@ -60,7 +60,16 @@ const PLAIN: Record<string, unknown[]> = {
   alpha_pattern: [{}],
   modules_to_save: [null],
   layers_to_transform: [null],
+  use_qalora: [false],
+  target_parameters: [null],
+  exclude_modules: [null],
+  layer_replication: [null],
+  task_type: ["CAUSAL_LM"],
 };
+/** Beginnings that leave the base as it is; others (`pissa`, `olora`, …) put a residual there. */
+const HARMLESS_STARTS: unknown[] = [true, false, "gaussian", "eva", "orthogonal"];
+/** Lists of nothing mean what null does. */
+const given = (value: unknown) => Array.isArray(value) && value.length === 0 ? null : value;
 
 /** What the adapter_config.json of `folder` says; throws CollmError naming file and key. */
 export function readAdapterConfig(folder: string): { spec: LoraSpec; base: string | null } {
@@ -73,9 +82,12 @@ export function readAdapterConfig(folder: string): { spec: LoraSpec; base: strin
         `expected ${expected}`,
     );
   for (const [key, [only]] of Object.entries(PLAIN)) {
-    if (JSON.stringify(json[key] ?? only) !== JSON.stringify(only)) {
+    if (JSON.stringify(given(json[key]) ?? only) !== JSON.stringify(only)) {
       throw refuse(key, JSON.stringify(only));
     }
+  }
+  if (!HARMLESS_STARTS.includes(json.init_lora_weights ?? true)) {
+    throw refuse("init_lora_weights", `one of ${HARMLESS_STARTS.join(", ")}: the base is changed`);
   }
   const { r: rank, lora_alpha: alpha, target_modules: targets, base_model_name_or_path } = json;
   if (!Number.isSafeInteger(rank) || (rank as number) < 1) throw refuse("r", "a positive number");

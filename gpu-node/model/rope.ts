@@ -53,6 +53,16 @@ const KEYS = {
   llama3: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
 } as const;
 
+const kindOf = (value: unknown): unknown => {
+  const { rope_type, type } = (value ?? {}) as Record<string, unknown>;
+  return rope_type ?? type ?? "default";
+};
+/** A scaling without its base, keys in order. */
+const scalingText = (value: unknown): string => {
+  const { rope_theta: _, rope_type: __, type: ___, ...rest } = value as Record<string, unknown>;
+  return JSON.stringify([kindOf(value), ...Object.entries(rest).sort()]);
+};
+
 /**
  * Base and scaling that a config.json asks for: `rope_theta` beside `rope_scaling`, or both in
  * `rope_parameters` (newer files); the kind under `rope_type` or `type`. `refuse` makes the error
@@ -62,7 +72,14 @@ export function parseRope(
   json: Record<string, unknown>,
   refuse: (key: string, why: string) => Error,
 ): { ropeTheta: number; ropeScaling?: RopeScaling } {
-  const key = json.rope_parameters != null ? "rope_parameters" : "rope_scaling";
+  const scales = (name: string) => kindOf(json[name]) !== "default";
+  const both = scales("rope_scaling") && scales("rope_parameters");
+  if (both && scalingText(json.rope_scaling) !== scalingText(json.rope_parameters)) {
+    throw refuse("rope_scaling", "is not what rope_parameters is");
+  }
+  // A file may have both, one of them empty: what scales counts.
+  const newer = json.rope_parameters != null && !scales("rope_scaling");
+  const key = newer ? "rope_parameters" : "rope_scaling";
   const value = json[key] ?? {};
   if (typeof value !== "object" || Array.isArray(value)) {
     throw refuse(key, `is ${JSON.stringify(value)}, not an object`);
@@ -75,8 +92,10 @@ export function parseRope(
       number === undefined ? "is missing" : `is ${JSON.stringify(number)}, not a positive number`,
     );
   };
-  const ropeTheta = positive("rope_theta", given.rope_theta ?? json.rope_theta ?? 10000);
-  const kind = given.rope_type ?? given.type ?? "default";
+  const other = (json.rope_parameters ?? {}) as Record<string, unknown>;
+  const theta = given.rope_theta ?? other.rope_theta ?? json.rope_theta ?? 10000;
+  const ropeTheta = positive("rope_theta", theta);
+  const kind = kindOf(given);
   if (typeof kind !== "string" || !Object.hasOwn(KEYS, kind)) {
     const hint = suggest(String(kind), Object.keys(KEYS));
     throw refuse(`${key}.rope_type`, `is ${JSON.stringify(kind)}, ${hint}`);

@@ -19,9 +19,12 @@ export function stepFeeds(policy: Policy, { optimizer: o, max_grad_norm }: Updat
     betas: o.betas ?? [0.9, 0.999],
     eps: o.eps ?? 1e-8,
     weightDecay: o.weight_decay ?? 0.01,
-    maxNorm: max_grad_norm ?? 0,
+    maxNorm: max_grad_norm === undefined ? 0 : inFloat32(max_grad_norm),
   }, policy.step + 1);
 }
+
+/** A positive number as the device can hold it: beyond its range is as good as its ends. */
+const inFloat32 = (x: number): number => Math.min(Math.max(x, 2 ** -126), 2 ** 127);
 
 /** Adam moments, zeros before the first step. */
 export function moments(policy: Policy, parameters: readonly string[]): Feeds {

@@ -315,3 +315,20 @@ Deno.test("readValueHead names a tensor that no value head of this width has", (
     /tensor 'model\.layers\.0\.self_attn\.q_proj\.lora_A' is no parameter of a value head/,
   );
 });
+
+Deno.test("parseModelConfig takes the rope that scales where a file has both spellings", () => {
+  const scaled = parse({ rope_scaling: { rope_type: "linear", factor: 4 } });
+  for (const rope_parameters of [{}, { rope_type: "default", rope_theta: 10000 }]) {
+    const both = parse({ rope_scaling: { rope_type: "linear", factor: 4 }, rope_parameters });
+    assert.deepEqual(both.ropeScaling, scaled.ropeScaling);
+  }
+  const same = { rope_type: "linear", factor: 4 };
+  assert.deepEqual(
+    parse({ rope_scaling: { type: "linear", factor: 4 }, rope_parameters: same }).ropeScaling,
+    scaled.ropeScaling,
+  );
+  assert.throws(
+    () => parse({ rope_scaling: same, rope_parameters: { ...same, factor: 2 } }),
+    /rope_scaling is not what rope_parameters is/,
+  );
+});

@@ -106,7 +106,7 @@ for (const family of FAMILIES) {
       const again = await node.load({ policy: "again", source, dtype: "fp16" });
       const listed = (await node.list()).find(({ policy }) => policy === "half")!;
       assert.equal(again.policy_version, listed.policy_version);
-      const wide = await node.load({ policy: "wide", source });
+      const wide = await node.load({ policy: "wide", source, dtype: "fp32" });
       assert.notEqual(wide.policy_version, again.policy_version);
       assert.notEqual(wide.base, again.base);
     }));

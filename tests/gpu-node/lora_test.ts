@@ -154,3 +154,126 @@ Deno.test("load refuses adapters that it does not compute, naming file and key",
       message: /is no adapter$/,
     });
   }));
+
+Deno.test("load puts a fresh adapter on a model that was saved with its optimizer's state", () =>
+  inTemp(async (temp) => {
+    const { folder, sequences, policyGradient } = golden("llama-tiny");
+    const node = await kernel();
+    await node.load({ policy: "tiny", source: folder });
+    await node.update(policyGradient({ seq: 1 }));
+    const { logprobs } = await node.score("tiny", sequences);
+    const saved = join(temp, "saved");
+    await node.save("tiny", saved, { state: true });
+    const lora = { rank: 2, alpha: 2 };
+    const { policy_version } = await node.load({ policy: "tiny", source: saved, lora });
+    assert.match(policy_version, /^0-/);
+    const { logprobs: same } = await node.score("tiny", sequences);
+    same.flat().forEach((x, i) => close(x, logprobs.flat()[i]!, 1e-6, `token ${i}`));
+    await node.update(policyGradient({ seq: 1 }));
+    await node.close();
+  }));
+
+Deno.test("load takes an adapter's base as it was held when the adapter was saved", () =>
+  inTemp(async (temp) => {
+    const { folder, sequences } = golden("llama-tiny");
+    const node = await kernel();
+    const lora = { rank: 2, alpha: 2 };
+    const { policy_version: held } = await node.load({
+      ...{ policy: "tiny", source: folder, lora, dtype: "fp16" },
+    });
+    const { logprobs } = await node.score("tiny", sequences);
+    const saved = join(temp, "saved");
+    await node.save("tiny", saved, { state: true });
+    const again = await node.load({ policy: "tiny", source: saved });
+    assert.deepEqual([again.policy_version, again.dtype], [held, "fp16"]);
+    assert.deepEqual((await node.score("tiny", sequences)).logprobs, logprobs);
+    const whole = await node.load({ policy: "tiny", source: saved, dtype: "fp32" });
+    assert.equal(whole.dtype, undefined);
+    await node.close();
+  }));
+
+Deno.test("save deletes nothing but a checkpoint, and never the base that its adapter stands on", () =>
+  inTemp(async (temp) => {
+    const { folder } = golden("llama-tiny");
+    const node = await kernel();
+    await node.load({ policy: "tiny", source: folder });
+    const model = join(temp, "model");
+    // A slash at the end is no part of the name.
+    await node.save("tiny", `${model}/`);
+    await node.save("tiny", model);
+    for (
+      const [place, name] of [[model, "thesis.docx"], [`${model}.old`, "a"], [
+        `${model}.writing`,
+        "b",
+      ]] as const
+    ) {
+      Deno.mkdirSync(place, { recursive: true });
+      const file = join(place, name);
+      Deno.writeTextFileSync(file, "mine");
+      await assert.rejects(
+        node.save("tiny", model),
+        new RegExp(`Cannot write '${place}': it holds other files, '${name}'$`),
+      );
+      assert.equal(Deno.readTextFileSync(file), "mine");
+      Deno.removeSync(file);
+    }
+    await node.save("tiny", model);
+    await node.load({ policy: "q", source: model, lora: { rank: 2, alpha: 2 } });
+    for (const form of ["adapter", "merged"] as const) {
+      await assert.rejects(
+        node.save("q", `${model}/`, { form }),
+        /Cannot save policy 'q' to '.*model\/': the base of the policy is there$/,
+      );
+    }
+    assert.deepEqual([...Deno.readDirSync(temp)].map(({ name }) => name), ["model"]);
+    await node.close();
+  }));
+
+Deno.test("load refuses adapters that change their base, and target modules that there are not", () =>
+  inTemp(async (temp) => {
+    const { folder } = golden("llama-tiny");
+    const node = await kernel();
+    for (
+      const [key, value] of [
+        ...["pissa", "pissa_niter_4", "olora", "corda", "loftq"].map((init) =>
+          ["init_lora_weights", init] as const
+        ),
+        ["use_qalora", true],
+        ["target_parameters", ["x"]],
+        ["exclude_modules", ["layers.0"]],
+        ["task_type", "SEQ_CLS"],
+      ] as const
+    ) {
+      const source = peftFolder(folder, temp, { [key]: value });
+      await assert.rejects(node.load({ policy: "x", source }), new RegExp(`: ${key} is `));
+    }
+    const fine = { init_lora_weights: "gaussian", exclude_modules: [], task_type: "CAUSAL_LM" };
+    await node.load({ policy: "x", source: peftFolder(folder, temp, fine) });
+    const lora = { rank: 1, alpha: 1, target_modules: ["foo"] as never };
+    await assert.rejects(
+      node.load({ policy: "y", source: folder, lora }),
+      /Cannot load policy 'y': lora has target module 'foo', expected some of q_proj/,
+    );
+    await node.close();
+  }));
+
+Deno.test("update takes any positive max_grad_norm: beyond float32 it is as good as its ends", async () => {
+  const { folder, policyGradient } = golden("llama-tiny");
+  const versions: string[] = [];
+  for (const max_grad_norm of [1e39, undefined, 3e38]) {
+    const node = await kernel();
+    await node.load({ policy: "tiny", source: folder });
+    const request = policyGradient({ seq: 1, ...max_grad_norm && { max_grad_norm } });
+    if (max_grad_norm === undefined) delete request.max_grad_norm;
+    versions.push((await node.update(request)).policy_version);
+    await node.close();
+  }
+  assert.equal(new Set(versions).size, 1);
+  const node = await kernel();
+  await node.load({ policy: "tiny", source: folder });
+  const still = policyGradient({ seq: 1, max_grad_norm: 1e-50 });
+  const batch = still.batch.map((s) => ({ ...s, advantage: 0 }));
+  const { grad_norm } = await node.update({ ...still, batch });
+  assert.equal(grad_norm, 0);
+  await node.close();
+});

@@ -3,6 +3,7 @@
  * weights, then our own cross-entropy update on documents in the grammar of the environments.
  * The same seed gives the same weights on the same machine.
  */
+import { resolve } from "node:path";
 import { mkdirSync, rmSync } from "node:fs";
 import { loadCommander } from "../../deps.ts";
 import { cpuDevice } from "../../gpu-node/device.ts";
@@ -28,10 +29,14 @@ export interface PretrainOptions {
 }
 
 /** Writes the policy's folder and returns the loss curve as [step, loss] pairs. */
-export async function pretrain({ out, seed, steps }: PretrainOptions): Promise<[number, number][]> {
+export async function pretrain(
+  { out: target, seed, steps }: PretrainOptions,
+): Promise<[number, number][]> {
   const started = performance.now();
-  requireReplaceable(out);
+  // Without a slash at its end: the folder of the work is named after it.
+  const out = resolve(target);
   const work = `${out}.training`;
+  for (const folder of [out, work]) requireReplaceable(folder);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   writeTokenizerFolder(work, buildTokenizer(tokenizerTexts()), {
