@@ -20,8 +20,10 @@ import { toProblem } from "../shared/wire/problem.ts";
 import { answers, body, type Edge, type EdgeApp } from "./edge.ts";
 import { scoreOf, stepOf } from "./environment_steps.ts";
 
-/** Requests of one call that are under way at once. */
-const ABREAST = 64;
+/** Requests of one call that are under way at once: those of others find a place beside them. */
+export const ABREAST = 2 * navigator.hardwareConcurrency;
+/** Bytes of lines that wait to be read; until they are, nothing more is begun. */
+const UNREAD = 2 ** 20;
 /** Milliseconds after which others get their turn. */
 const SLICE_MS = 10;
 
@@ -72,35 +74,68 @@ function streamed(list: readonly unknown[], answer: (one: unknown) => Promise<un
   let lines = "";
   let next = 0;
   let since = performance.now();
+  /** When others had their turn; one for all that wait. */
+  let turn: Promise<void> | null = null;
+  /** Lets go of who waits for the reader. */
+  let read = () => {};
+  let out: ReadableStreamDefaultController<Uint8Array>;
 
-  async function work(flush: () => void): Promise<void> {
-    while (next < list.length) {
+  const gone = () => next === Infinity;
+  const flush = () => {
+    if (lines !== "" && !gone()) out.enqueue(encoder.encode(lines));
+    lines = "";
+  };
+  const nextTurn = () =>
+    turn ??= new Promise<void>((resume) => {
+      flush();
+      setImmediate(() => {
+        turn = null;
+        since = performance.now();
+        resume();
+      });
+    });
+  const reading = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const before = read;
+    read = () => (before(), resolve());
+    return promise;
+  };
+
+  async function work(): Promise<void> {
+    while (true) {
+      // Asked again on waking: others may have used up the turn, or filled what is to be read.
+      while (!gone() && performance.now() - since >= SLICE_MS) await nextTurn();
+      if (!gone() && out.desiredSize! <= 0) {
+        await reading();
+        continue;
+      }
+      if (next >= list.length) return;
       const index = next++;
       const told = await answer(list[index]).then(
         (result) => ({ index, result }),
         (error) => ({ index, error: toProblem(error) }),
       );
       lines += JSON.stringify(told) + "\n";
-      if (performance.now() - since < SLICE_MS) continue;
-      flush();
-      await new Promise<void>((resume) => setImmediate(resume));
-      since = performance.now();
     }
   }
 
   const stream = new ReadableStream<Uint8Array>({
-    async start(controller) {
-      const flush = () => {
-        if (lines !== "" && next !== Infinity) controller.enqueue(encoder.encode(lines));
-        lines = "";
-      };
-      await Promise.all(Array.from({ length: ABREAST }, () => work(flush)));
-      flush();
-      if (next !== Infinity) controller.close();
+    start(controller) {
+      out = controller;
+      void Promise.all(Array.from({ length: ABREAST }, work)).then(() => {
+        flush();
+        if (!gone()) controller.close();
+      });
+    },
+    pull() {
+      const resume = read;
+      read = () => {};
+      resume();
     },
     cancel() {
       next = Infinity;
+      read();
     },
-  });
+  }, new ByteLengthQueuingStrategy({ highWaterMark: UNREAD }));
   return new Response(stream, { headers: { "content-type": NDJSON } });
 }

@@ -3,7 +3,8 @@
  * go away.
  */
 import assert from "node:assert/strict";
-import type { Environment } from "../../shared/environments/environment.ts";
+import { ABREAST } from "../../routes/environment_batches.ts";
+import type { Environment, StepResult } from "../../shared/environments/environment.ts";
 import { createEnvironment } from "../../shared/environments/registry.ts";
 import { createRelay } from "../support/relay.ts";
 import { assertProblem, replica, type TestEdge } from "./edge.ts";
@@ -140,5 +141,49 @@ Deno.test("POST steps answers what is done before what is slow, and begins nothi
   await left.body!.cancel();
   never.resolve();
   await new Promise((resume) => setTimeout(resume));
-  assert.equal(begun, 64, "the others are not begun");
+  assert.equal(begun, ABREAST, "the others are not begun");
+});
+
+Deno.test("POST steps lets others have their turn, and waits for its reader", async () => {
+  const relay = createRelay() as Environment;
+  let begun = 0;
+  const busy: Environment = {
+    ...relay,
+    step(task, state, actions) {
+      begun++;
+      const end = performance.now() + 5;
+      while (performance.now() < end);
+      const result = relay.step(task, state, actions) as StepResult<unknown>;
+      return { ...result, infos: { left: { text: "x".repeat(2 ** 17) }, right: {} } };
+    },
+  };
+  const { app, post } = await replica("secret", () => busy);
+  const path = "/v1/environments/relay";
+  const { state } = (await post(`${path}/reset`, { task: { word: "a" } })).json;
+  const answer = await app.request(`${path}/steps`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(
+      Array.from({ length: 200 }, () => ({ state, actions: { left: "", right: "" } })),
+    ),
+  });
+  // A slice is some 10 ms, so that timers run often while 200 steps of 5 ms are taken.
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
+  const reader = answer.body!.getReader();
+  await reader.read();
+  await new Promise((resume) => setTimeout(resume, 300));
+  const unread = begun;
+  assert.ok(unread < 100, `${unread} steps were taken for nobody`);
+  await new Promise((resume) => setTimeout(resume, 100));
+  assert.equal(begun, unread);
+  const before = ticks;
+  let bytes = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    bytes += part.value.length;
+  }
+  clearInterval(timer);
+  assert.equal(begun, 200);
+  assert.ok(bytes > 190 * 2 ** 17);
+  assert.ok(ticks - before > 20, `${ticks - before} ticks`);
 });
