@@ -95,7 +95,8 @@ async function withEnvironment(config: RunConfig): Promise<RunConfig> {
   const start = Object.hasOwn(ENVIRONMENT_DEFAULTS, id) ? ENVIRONMENT_DEFAULTS[id] : {};
   await useDataOf(options);
   const environment = createEnvironment(id, { ...start, ...options });
-  const splits = environment.splits().map(({ name }) => name);
+  const infos = environment.splits();
+  const splits = infos.map(({ name }) => name);
   for (
     const [path, name] of [
       ["environment.split", split],
@@ -110,6 +111,13 @@ async function withEnvironment(config: RunConfig): Promise<RunConfig> {
         }`,
       );
     }
+  }
+  for (const { name, size } of infos) {
+    if (size !== 0 || name !== split && name !== config.evaluation.split) continue;
+    throw new CollmError(
+      "invalid_request",
+      `Cannot play split '${name}' of environment '${id}': it has no items`,
+    );
   }
   refuseHugeTrees(createAlgorithm(config.algorithm).rollout.generations, environment.turns);
   return { ...config, environment: { id, source, split, options: { ...environment.options } } };

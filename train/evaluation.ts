@@ -193,6 +193,10 @@ export async function swappedReturn(
 /** Items of a split before they repeat; infinite where they are drawn without end. */
 export function splitSize(environment: Environment, name: string): number {
   const split = environment.splits().find((s) => s.name === name);
+  if (split?.size === 0) {
+    const what = `split '${name.slice(0, 60)}' of '${environment.id}'`;
+    throw new CollmError("not_found", `Cannot play: ${what} has no items`);
+  }
   if (split) return split.size ?? Infinity;
   throw new CollmError("not_found", `Cannot play: no split '${name}' of '${environment.id}'`);
 }

@@ -28,17 +28,26 @@ const ENDLESS = 2 ** 20;
 /** Milliseconds between looks for what other edges wrote. */
 const LOOK_MS = 100;
 
-/** The environment of a view with default options. @throws CollmError `not_found` */
+/**
+ * The environment of a view with default options. With others it may have more agents, so that
+ * only a name that none of them would have is refused here. @throws CollmError `not_found`
+ */
 export function environmentOf(edge: Edge, { environment: id, agent }: View): Environment {
   const environment = edge.createEnvironment(id, {});
-  if (agent !== null && !environment.agents.includes(agent)) {
-    throw new CollmError(
-      "not_found",
-      `Cannot play as agent '${agent.slice(0, 60)}' of '${id}', ` +
-        suggest(agent.slice(0, 60), environment.agents),
-    );
+  const kind = (name: string) => name.replace(/\d{1,2}$/, "");
+  if (agent !== null && !environment.agents.some((one) => kind(one) === kind(agent))) {
+    requireAgent(id, environment.agents, agent);
   }
   return environment;
+}
+
+function requireAgent(id: string, agents: readonly string[], agent: string | null): void {
+  if (agent === null || agents.includes(agent)) return;
+  const short = agent.slice(0, 60);
+  throw new CollmError(
+    "not_found",
+    `Cannot play as agent '${short}' of '${id}', ${suggest(short, agents)}`,
+  );
 }
 
 /** Opens an episode or joins the one of that id; the id, and what is seen now. */
@@ -56,6 +65,7 @@ export async function resetEpisode(
   await requireView(edge, view, id, true);
   const chosen = seed ?? (episode_id === undefined ? randomSeed() : seedOf(episode_id));
   const environment = edge.createEnvironment(view.environment, options);
+  requireAgent(view.environment, environment.agents, view.agent);
   const item = input === undefined ? anyItem(environment, split, chosen) : environment.task(input);
   await episodes.openEpisodes([{
     ...{ id, run_id: null, environment: view.environment, options, item_id: item.id },
@@ -114,8 +124,11 @@ export async function stateOf(edge: Edge, view: View, id: string) {
   await requireView(edge, view, id);
   const [episode] = await episodesOf(edge).episodes([id]);
   const { environment, agents, status, turn, item_id, seed } = episode!;
-  const step_count = status === "running" ? turn - 1 : turn;
-  return { episode_id: id, step_count, environment, agents, status, item_id, seed };
+  // Of a failed episode the turn is the one that was never played to its end.
+  const step_count = status === "finished" ? turn : turn - 1;
+  const told = { episode_id: id, step_count, environment, agents, status };
+  // An item's name tells what an agent may be meant to find out.
+  return view.agent === null ? { ...told, item_id, seed } : told;
 }
 
 /** The team's own episode ends with its session; one agent leaves the others to play on. */
@@ -132,6 +145,12 @@ const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0]!;
 function anyItem(environment: Environment, name: string | undefined, seed: number) {
   const splits = environment.splits();
   const split = name === undefined ? splits[0] : splits.find((one) => one.name === name);
+  if (split?.size === 0) {
+    throw new CollmError(
+      "not_found",
+      `Cannot reset environment '${environment.id}': split '${split.name}' has no items`,
+    );
+  }
   if (split) return environment.item(split.name, seed % (split.size ?? ENDLESS));
   const names = splits.map((one) => one.name);
   throw new CollmError(
@@ -159,7 +178,9 @@ async function requireView(edge: Edge, view: View, id: string, opens = false): P
   if (view.agent !== null) await requireEpisodes(edge, view.principal, view.agent, [id]);
   if (opens) return;
   const [episode] = await episodesOf(edge).episodes([id]);
-  if (episode!.environment === view.environment) return;
+  if (episode!.environment === view.environment) {
+    return requireAgent(view.environment, episode!.agents, view.agent);
+  }
   throw new CollmError(
     "conflict",
     `Cannot play episode '${id}' here: it is one of environment '${episode!.environment}'`,

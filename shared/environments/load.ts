@@ -52,6 +52,12 @@ async function useRemote(
   options: Record<string, unknown>,
   token: string | undefined,
 ): Promise<string> {
+  if (!URL.canParse(url)) {
+    throw new CollmError(
+      "invalid_request",
+      `Cannot load environment '${url.slice(0, 100)}': it is no address`,
+    );
+  }
   const { hostname, port, pathname } = new URL(url);
   const name = pathname.replace(/\/+$/, "").split("/").at(-1) || "openenv";
   const id = `${name}-${hostname}${port && `-${port}`}`;

@@ -60,3 +60,10 @@ function svgSize(svg: string): [width: number, height: number] {
     `Cannot lay out gallery: picture '${svg.slice(0, 40)}' does not start with a sized <svg>`,
   );
 }
+
+/** A text as XML holds it: marks escaped, characters that it forbids replaced by U+FFFD. */
+export const escapeXml = (text: string): string =>
+  text.toWellFormed()
+    // deno-lint-ignore no-control-regex
+    .replaceAll(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd")
+    .replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

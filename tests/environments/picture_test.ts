@@ -1,6 +1,8 @@
 /** Pictures: SVG of builds, PNG with text, galleries. */
 import assert from "node:assert/strict";
 import { gallery, svgToPng } from "../../shared/environments/picture.ts";
+import type { Environment } from "../../shared/environments/environment.ts";
+import { createEnvironment } from "../../shared/environments/registry.ts";
 import { createStrBuild } from "../../shared/environments/minecraft/str_build/index.ts";
 
 const environment = createStrBuild();
@@ -52,4 +54,16 @@ Deno.test("gallery puts pictures side by side and in rows", async () => {
   assert.ok(square[0] === row[0] && square[1] > 1.9 * single[1] - 24);
   assert.throws(() => gallery([one], 0), { name: "CollmError", message: /columns is 0/ });
   assert.throws(() => gallery(["<p>"], 1), { name: "CollmError", message: /sized <svg>/ });
+});
+
+Deno.test("pictures hold any title: what XML forbids is replaced", async () => {
+  const title = "a\u0001b\u000b\ufffe\ud800 <c> & \u{1f600}";
+  for (const id of ["str_build", "bridge_build", "resource_gathering", "house_build"]) {
+    const environment: Environment = createEnvironment(id);
+    const { task } = environment.item("eval", 0);
+    const actions = Object.fromEntries(environment.agents.map((agent) => [agent, ""]));
+    const svg = environment.render!(task, actions, title);
+    assert.match(svg, /a\ufffdb\ufffd\ufffd\ufffd &lt;c&gt; &amp; /u, id);
+    assert.ok((await svgToPng(svg)).length > 1000);
+  }
 });

@@ -4,6 +4,7 @@
  * Plain polygons and text only (no ids, no styles), so that pictures can be put into one another.
  * Leaves out PNG (../picture.ts).
  */
+import { escapeXml } from "../picture.ts";
 import { blockColour, shade } from "./colours.ts";
 import { type Box, boxSize, type Position } from "./world.ts";
 
@@ -149,8 +150,4 @@ function polygon(
 
 function px(value: number): string {
   return String(Math.round(value * 10) / 10);
-}
-
-function escapeXml(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

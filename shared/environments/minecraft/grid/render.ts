@@ -1,4 +1,5 @@
 /** Picture of a map from above: a coloured square per cell, agents as circles, captions below. */
+import { escapeXml } from "../../picture.ts";
 import type { Cell, Rows } from "./grid.ts";
 
 const UNIT = 26;
@@ -34,7 +35,7 @@ export function renderGrid(
   const lines = caption.map((line, i) =>
     `<text x="${MARGIN}" y="${MARGIN + rows.length * UNIT + (i + 0.8) * LINE_HEIGHT}" ` +
     `font-family="DejaVu Sans, sans-serif" font-size="14" fill="#2a2f36">` +
-    `${line.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;")}</text>`
+    `${escapeXml(line)}</text>`
   );
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
