@@ -123,14 +123,19 @@ async function prepare(
   const main = extract(completions.main, task.entry_point);
   const context = contextOf(task.prompt, task.entry_point);
   const parts = [context, aux.code && aux.beside, aux.code, main.beside, main.code];
-  const read = await sandbox.ask<{ tests: string[] }>({
+  const read = await sandbox.ask<{ tests: string[]; error: unknown }>({
     ...{ op: "split", test: task.test, entry: task.entry_point },
   });
-  if (!read) {
-    throw new CollmError(
-      "invalid_request",
-      `Cannot judge functions '${task.entry_point}': the task's tests are too deep or too long`,
-    );
+  // A task that no program can pass would be a false reward for all.
+  const why = !read
+    ? "the task's tests are too deep or too long"
+    : read.error
+    ? "the task's tests do not parse"
+    : read.tests.length === 0
+    ? "the task has no test"
+    : null;
+  if (!read || why) {
+    throw new CollmError("invalid_request", `Cannot judge functions '${task.entry_point}': ${why}`);
   }
   return {
     ...{ aux: aux.code, main: main.code },

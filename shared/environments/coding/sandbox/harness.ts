@@ -9,6 +9,7 @@ import { JUDGE } from "./python/judge.ts";
 import { PLAN } from "./python/plan.ts";
 import { PLAYER } from "./python/player.ts";
 import { QUESTIONS } from "./python/questions.ts";
+import { SPLIT } from "./python/split.ts";
 import { VALUES } from "./python/values.ts";
 
 const CORE = String.raw`
@@ -88,4 +89,4 @@ _OPERATIONS = {
 `;
 
 /** Source of the Python side; it defines `_serve()`. */
-export const HARNESS = [CORE, VALUES, PLAYER, PLAN, JUDGE, QUESTIONS, OPERATIONS].join("\n");
+export const HARNESS = [CORE, VALUES, PLAYER, PLAN, JUDGE, QUESTIONS, SPLIT, OPERATIONS].join("\n");

@@ -1,41 +1,8 @@
 /**
  * Questions about source text, in Python: it is read, never run.
- * Leaves out what the answers are used for.
+ * Leaves out tests (split.ts) and what the answers are used for.
  */
 export const QUESTIONS = String.raw`
-def _split(job):
-    """Tests of a check function: its statements that assert something about the candidate."""
-    tree, error = _parse(job["test"])
-    if tree is None:
-        return _write({"tests": [], "error": error})
-    checks = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "check"]
-    context = [n for n in tree.body if n not in checks]
-    candidate = job["entry"]
-    body = []
-    if checks:
-        params = checks[-1].args.posonlyargs + checks[-1].args.args
-        candidate = params[0].arg if params else candidate
-        body = checks[-1].body
-    else:
-        context, body = [], tree.body
-    tests = []
-    touched = {candidate}
-    for node in body:
-        concerns = _names([node], loaded=True) & touched
-        if concerns:
-            touched |= _names([node], loaded=False)
-        if not any(isinstance(part, ast.Assert) for part in _nodes(node)):
-            context.append(node)
-        elif concerns:
-            whole = ast.Module([*context, node], [])
-            for part in ast.walk(whole):
-                if isinstance(part, ast.Name) and part.id == candidate:
-                    part.id = job["entry"]
-            tests.append(ast.unparse(whole))
-            context = []
-    _write({"tests": tests, "error": None})
-
-
 def _notes(job):
     """How a main function treats results of its helper: those that it throws away."""
     tree, error = _parse(job["code"])
