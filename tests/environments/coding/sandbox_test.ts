@@ -87,6 +87,49 @@ sandboxTest("run stops what takes too long, test by test", async (sandbox) => {
   assert.match(endless.cause!, /^Program stopped: .*time limit|^Tests stopped: /);
 });
 
+sandboxTest("run lets no exception of a program end a loop of the tests", async (sandbox) => {
+  const test = "assert all(map(lambda n: solve(n) == n, [1, 2]))";
+  for (const kind of ["StopIteration", "StopAsyncIteration", "GeneratorExit"]) {
+    const classes = `class Own(${kind}): pass\n`;
+    for (const raised of [kind, "Own"]) {
+      const code = `${classes}def solve(x): raise ${raised}('why')\n`;
+      const tests = [test, "assert [*map(solve, [1])] == []", "solve(1)"];
+      const verdict = await sandbox.run({ code, entry: "solve", tests });
+      const types = verdict.tests.map(({ error }) => error?.type);
+      assert.deepEqual(types, Array(3).fill("RuntimeError"), raised);
+    }
+  }
+});
+
+sandboxTest("run gives no test the outcome of another's call", async (sandbox) => {
+  const code = "def f(x):\n    while x == 9: pass\n    return 2 * x\n";
+  const tests = [
+    "assert f(9) == 18 and f(2) == 4 and f(3) == 6 and f(4) == 8",
+    ...[2, 3, 4, 5].map((n) => `assert f(${n}) == ${2 * n}`),
+  ];
+  const verdict = await sandbox.run({ code, entry: "f", tests, time_limit_s: 0.3 });
+  assert.deepEqual([verdict.passed, verdict.timeouts], [4, 1], JSON.stringify(verdict));
+});
+
+sandboxTest(
+  "run makes the calls of a function with a memory as the tests make them",
+  async (sandbox) => {
+    const code = "seen = []\ndef f(x):\n    seen.append(x)\n    return list(seen)\n";
+    const tests = [
+      "assert f(1) == [1]",
+      "assert f(2) == [] or f(3) == [1, 2, 3]",
+      "assert f(4) == [] and f(5) == []",
+      "n = 6\nassert f(n) == [1, 2, 3, 4, 6]",
+      "assert f(7)[-1] == 7",
+      "assert (0 if f(8) else f(9)) == 0",
+      "assert len(f(10)) == 8",
+    ];
+    const verdict = await sandbox.run({ code, entry: "f", tests });
+    const passed = verdict.tests.map((test) => test.passed);
+    assert.deepEqual(passed, [true, true, false, true, true, true, true]);
+  },
+);
+
 sandboxTest("run gives tests of one program nothing of another's", async (sandbox) => {
   const tests = [
     "import math\nmath.sqrt = None\nimport random\nrandom.seed(1)\nassert solve(1) == 1",

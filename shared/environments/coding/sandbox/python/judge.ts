@@ -7,6 +7,10 @@ class _Late(BaseException):
     """A call took too long."""
 
 
+# Raised in a test, these would quietly end a loop of its own.
+_ENDINGS = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
+
+
 def _judge(job):
     """
     Writes the calls that can be made ahead, reads their outcomes, runs the tests (asking for other
@@ -15,9 +19,7 @@ def _judge(job):
     parsed = [_parse(text) for text in job["tests"]]
     plan = _Plan([tree for tree, _ in parsed], job["setup"], job["entry"])
     _write({"ahead": plan.ahead, "plain": plan.plain, "live": plan.live})
-    known = {}
-    for (_, name, text), outcome in zip(plan.ahead, _read()["outcomes"]):
-        known.setdefault((name, text), collections.deque()).append(outcome)
+    outcomes = {call[0]: out for call, out in zip(plan.ahead, _read()["outcomes"])}
     space = {"__name__": "tests", "__builtins__": builtins, "math": math}
     if plan.setup:
         try:
@@ -25,10 +27,13 @@ def _judge(job):
         except BaseException:
             pass  # a test that needs what is missing says so
     lines = _Lines()
+    known = []
     for name in plan.stand_ins:
         space[name] = _stand_in(name, known, lines)
     late = 0
-    for tree, error in parsed:
+    for index, (tree, error) in enumerate(parsed):
+        # A test has at most one call that is made ahead, and no other test may have its outcome.
+        known[:] = [outcomes[index]] if index in outcomes else []
         if late >= job["most_late"]:
             lines.add({"ok": False, "late": False, "error": {"type": "Skipped", "message": ""}})
             continue
@@ -49,11 +54,10 @@ def _judge(job):
 
 def _stand_in(name, known, lines):
     def stand_in(*args, **named):
-        text = _pack([list(args), named])
-        queue = known.get((name, text))
-        if queue:
-            outcome = queue.popleft()
+        if known:
+            outcome = known.pop()
         else:
+            text = _pack([list(args), named])
             lines.held.append({"call": [0, name, text]})
             lines.flush()
             outcome = _read()["outcome"]
@@ -69,6 +73,8 @@ def _open(outcome, args):
     if "x" in outcome:
         message = outcome["error"]["message"]
         for name in outcome["x"]:
+            if name in _ENDINGS:
+                break
             kind = getattr(builtins, name, None)
             if isinstance(kind, type) and issubclass(kind, Exception):
                 raise _built(kind, message)

@@ -1,6 +1,7 @@
 /**
  * What tests need, in Python, found by reading them: definitions of the setup, stand-ins for the
- * program's functions, and calls with literal arguments, which can be made ahead all at once.
+ * program's functions, and calls with literal arguments that are certain to be made, which can be
+ * made ahead all at once.
  */
 export const PLAN = String.raw`
 _PLAIN_CALLS = {
@@ -60,6 +61,48 @@ def _names(trees, loaded):
     return {name for node in nodes for name in _binds(node)}
 
 
+def _calls_known(node, stand_ins):
+    """Whether a node calls no function that could call one of the program's."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+        return False
+    if type(node) is not ast.Call or type(node.func) is ast.Attribute:
+        return True
+    name = getattr(node.func, "id", None)
+    return name in stand_ins or name in _PLAIN_CALLS
+
+
+def _first_call(body, stand_ins):
+    """The first call of the program's, if it is made whatever comes of the rest."""
+    for node in body:
+        if type(node) is ast.Assert:
+            return _certain(node.test, stand_ins)
+        if type(node) in (ast.Assign, ast.Expr):
+            found = _certain(node.value, stand_ins)
+            if found:
+                return found
+        elif not isinstance(node, (ast.Import, ast.ImportFrom)):
+            return None
+    return None
+
+
+def _certain(node, stand_ins):
+    """A call of the program's in the part of an expression that is computed in any case."""
+    kind = type(node)
+    if kind is ast.Call and getattr(node.func, "id", None) in stand_ins:
+        return node
+    parts = ()
+    if kind is ast.Compare:
+        parts = (node.left, node.comparators[0])
+    elif kind is ast.BoolOp:
+        parts = node.values[:1]
+    elif kind is ast.IfExp:
+        parts = (node.test,)
+    elif kind in (ast.UnaryOp, ast.BinOp, ast.Call, ast.keyword, ast.Subscript, ast.Attribute,
+                  ast.List, ast.Tuple, ast.Set):
+        parts = ast.iter_child_nodes(node)
+    return next(filter(None, (_certain(part, stand_ins) for part in parts)), None)
+
+
 def _literal_call(node, stand_ins):
     """The packed arguments of a call that can be made ahead, or None."""
     if type(node) is not ast.Call or type(node.func) is not ast.Name:
@@ -103,14 +146,25 @@ class _Plan:
         if not needed & given:
             self.setup = None
         self.ahead = []
-        for index, own in enumerate(nodes):
-            for node in own:
-                text = _literal_call(node, self.stand_ins)
-                if text is not None:
-                    self.ahead.append([index, node.func.id, text])
+        if not any(name in self.stand_ins for node in every for name in _binds(node)):
+            self._look_ahead(trees, nodes)
         self.plain = self.setup is None and all(_is_plain(n, self.stand_ins) for n in every)
         asked = sum(type(n) is ast.Name and n.id in self.stand_ins for n in every)
         self.live = not self.plain or len(self.ahead) < asked
+
+    def _look_ahead(self, trees, nodes):
+        """Calls that are certain to be made, in order; none after a test that may make others."""
+        for index, (tree, own) in enumerate(zip(trees, nodes)):
+            if not all(_calls_known(node, self.stand_ins) for node in own):
+                return
+            asked = sum(type(node) is ast.Name and node.id in self.stand_ins for node in own)
+            if asked == 0:
+                continue
+            node = _first_call(tree.body, self.stand_ins) if asked == 1 else None
+            text = _literal_call(node, self.stand_ins) if node else None
+            if text is None:
+                return
+            self.ahead.append([index, node.func.id, text])
 
 
 def _own_names(node):
