@@ -21,6 +21,8 @@ const MOST_TIMEOUTS = 3;
 const GRACE_MS = 1000;
 /** Time limits that a whole program may take, however many tests it has. */
 const WHOLE_LIMITS = 12;
+/** Most characters of all outcomes of a program: they are sent to the judge in one line. */
+const MOST_OUTCOMES = 32 * 2 ** 20;
 
 /** Milliseconds for a question about source text: texts are short, this is for stalled machines. */
 const QUESTION_MS = 30_000;
@@ -126,7 +128,8 @@ function judgeJob({ entry, tests, setup = "", most_timeouts = MOST_TIMEOUTS }: P
 async function check(program: Program, player: Process, judge: Process): Promise<Verdict> {
   const { code, tests, most_timeouts: most_late = MOST_TIMEOUTS } = program;
   const limit = limitMs(program) / 1000;
-  const end = performance.now() + WHOLE_LIMITS * limitMs(program);
+  const whole = Math.max(WHOLE_LIMITS * limitMs(program), judgeMs(program));
+  const end = performance.now() + whole;
   /** Milliseconds to wait for the player: a time limit, and never past the program's end. */
   const patience = () => Math.min(limitMs(program), end - performance.now()) + GRACE_MS;
   player.send(`L${limitMs(program)}`, JSON.stringify({ op: "load", code, limit }));
@@ -136,12 +139,16 @@ async function check(program: Program, player: Process, judge: Process): Promise
     const error = loaded.late ? late : loaded.error;
     return failure(program, { parsed: !loaded.syntax, error, cause: null });
   }
+  let room = MOST_OUTCOMES;
   const call = async (calls: Call[]): Promise<Outcome[]> => {
     if (calls.length === 0) return [];
     player.send(JSON.stringify({ op: "calls", calls, limit, most_late }));
     const outcomes: Outcome[] = [];
     while (outcomes.length < calls.length) {
-      outcomes.push(await player.answer(patience(), readOutcome));
+      const outcome = await player.answer(patience(), readOutcome);
+      room -= JSON.stringify(outcome).length;
+      if (room < 0) throw new Gone(`its answers are more than ${MOST_OUTCOMES >> 20} MiB in all`);
+      outcomes.push(outcome);
     }
     return outcomes;
   };
@@ -150,17 +157,26 @@ async function check(program: Program, player: Process, judge: Process): Promise
   if (!plan.live) player.reset();
   judge.send(JSON.stringify({ outcomes }));
   const found: TestVerdict[] = [];
-  while (found.length < tests.length) {
-    const line = await judge.answer(judgeMs(program) + GRACE_MS, readJudged);
-    if (Array.isArray(line)) {
-      const [outcome] = await call([line]);
-      judge.send(JSON.stringify({ outcome }));
-    } else found.push({ passed: line.ok, timed_out: line.late, error: line.error });
+  let cause: string | null = null;
+  try {
+    while (found.length < tests.length) {
+      const ms = Math.min(judgeMs(program) + GRACE_MS, end - performance.now());
+      const line = await judge.answer(ms, readJudged);
+      if (Array.isArray(line)) {
+        const [outcome] = await call([line]);
+        judge.send(JSON.stringify({ outcome }));
+      } else found.push({ passed: line.ok, timed_out: line.late, error: line.error });
+    }
+  } catch (error) {
+    if (!(error instanceof Gone) || performance.now() < end) throw error;
+    cause = `Tests stopped: the whole program took more than ${whole / 1000} s`;
+    const left = { passed: false, timed_out: false, error: { type: "Ended", message: cause } };
+    found.push(...tests.slice(found.length).map(() => left));
   }
   // Tests that only compare leave nothing behind.
-  if (plan.plain) judge.rest();
+  if (plan.plain && !cause) judge.rest();
   return {
-    ...{ parsed: true, error: null, cause: null, tests: found },
+    ...{ parsed: true, error: null, cause, tests: found },
     passed: found.filter((test) => test.passed).length,
     timeouts: found.filter((test) => test.timed_out).length,
   };

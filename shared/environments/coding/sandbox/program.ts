@@ -39,7 +39,10 @@ export interface Verdict {
   parsed: boolean;
   /** Why the program could not be loaded; no test has run then. */
   error: PythonError | null;
-  /** Why the program was ended from outside (crash, hard time limit); all its tests failed. */
+  /**
+   * Why the program was ended from outside: all its tests failed after a crash or a hard time limit,
+   * and those that were left when the time for the whole program was over.
+   */
   cause: string | null;
   /** One per test, in order. */
   tests: TestVerdict[];
