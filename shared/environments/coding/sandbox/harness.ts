@@ -6,6 +6,7 @@
  * Leaves out limits: the clock and the memory are kept outside Python.
  */
 import { JUDGE } from "./python/judge.ts";
+import { LIBRARY } from "./python/library.ts";
 import { PLAN } from "./python/plan.ts";
 import { PLAYER } from "./python/player.ts";
 import { QUESTIONS } from "./python/questions.ts";
@@ -88,5 +89,7 @@ _OPERATIONS = {
 }
 `;
 
+const PARTS = [CORE, LIBRARY, VALUES, PLAYER, PLAN, JUDGE, QUESTIONS, SPLIT, OPERATIONS];
+
 /** Source of the Python side; it defines `_serve()`. */
-export const HARNESS = [CORE, VALUES, PLAYER, PLAN, JUDGE, QUESTIONS, SPLIT, OPERATIONS].join("\n");
+export const HARNESS = PARTS.join("\n");

@@ -41,6 +41,8 @@ export const ALLOWED: ReadonlySet<string> = new Set([
 export const EPERM = 63;
 /** Error number "bad file descriptor" of WASI. */
 export const EBADF = 8;
+/** Error number "failed for good" of name resolution. */
+export const EAI_FAIL = -4;
 /** Bits of `open` flags that would change a file: write access, create, truncate. */
 const CHANGES = 0o1 | 0o2 | 0o100 | 0o1000;
 
@@ -57,6 +59,7 @@ export function guarded(name: string, original: Import): Import {
       flags & CHANGES ? -EPERM : original(folder!, path!, flags, ...rest);
   }
   if (name.startsWith("__syscall_")) return () => -EPERM;
+  if (name === "getaddrinfo") return () => EAI_FAIL;
   if (name === "fd_pwrite" || name === "fd_sync") return () => EPERM;
   return () => {
     throw new Trap(`used ${name}`);
