@@ -12,6 +12,8 @@ const CHANNEL = 200;
 const MAX_LINE = 8 * 2 ** 20;
 /** Most bytes of Python's memory; asking for more is a MemoryError there. */
 const MAX_MEMORY = 256 * 2 ** 20;
+/** Memory above which a process is replaced rather than put back: a fresh one is small again. */
+export const KEEP_BYTES = 96 * 2 ** 20;
 /** Milliseconds between interrupts once a time limit is over. */
 const AGAIN_MS = 200;
 const NEWLINE = 10;
@@ -147,6 +149,10 @@ export class Channel {
     [this.#unsent, this.#unsentSize] = [[], 0];
     // 'P' marks every line inside as Python's.
     const text = parts.map((part) => decoder.decode(part, { stream: false })).join("");
+    // A judge may stay as it is after a job, but not one that has grown.
+    if (text.startsWith('{"done"') && this.memory.HEAPU8.length > KEEP_BYTES) {
+      throw new Trap("used much memory");
+    }
     const marked = text.slice(0, -1).replaceAll("\n", "\nP");
     writeAll(new TextEncoder().encode(`P${marked}\n`));
   }

@@ -4,13 +4,10 @@
  * (channel.ts) behind the wall (wall.ts), and after every program the whole memory is put back as
  * it was. Leaves out what the lines mean (harness.ts) and every verdict.
  */
-import { Channel, End, type Memory } from "./channel.ts";
+import { Channel, End, KEEP_BYTES, type Memory } from "./channel.ts";
 import { exit, readExactly, readLine, tell, writeAll } from "./pipe.ts";
 import { guarded, type Import, Trap } from "./wall.ts";
 import { startWatchdog } from "./watchdog.ts";
-
-/** Memory above which a process is replaced rather than put back: a fresh one is small again. */
-const KEEP_BYTES = 96 * 2 ** 20;
 
 interface OpenFile {
   fd: number;
