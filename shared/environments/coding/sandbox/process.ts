@@ -13,6 +13,8 @@ const MAX_LINE = 16 * 2 ** 20;
 const START_MS = 180_000;
 /** Milliseconds for a process to put its memory back: longer than the start of a spare one. */
 const RESET_MS = 2000;
+/** Lines that may be left unread: a judge's plan and its word that a job is done. */
+const LEFT_LINES = 2;
 const NEWLINE = 10;
 
 /** A sandbox process ended or was ended; the message says why. */
@@ -81,7 +83,12 @@ export class Process {
     if (this.#state === "resting") {
       const line = await this.#line(end - performance.now());
       if (!line.startsWith('P{"done"')) throw this.#end("it broke its protocol");
-    } else while (await this.#line(end - performance.now()) !== "R");
+    } else {
+      for (let extra = 0; await this.#line(end - performance.now()) !== "R"; extra++) {
+        // Waiting for the end of a flood takes longer than a spare process.
+        if (extra > LEFT_LINES) throw this.#end("it wrote more than it was asked");
+      }
+    }
     this.#state = "clean";
   }
 
@@ -137,8 +144,6 @@ export class Process {
     // Until here a process is no reason for its parent to go on living.
     this.#child.ref();
     await this.#child.status;
-    await this.#output.cancel().catch(() => {});
-    await this.#input.abort().catch(() => {});
   }
 
   async #line(ms: number): Promise<string> {
@@ -182,6 +187,9 @@ export class Process {
       } catch {
         // it has ended on its own
       }
+      // Its pipes are handles of this process, which would keep them.
+      this.#output.cancel().catch(() => {});
+      this.#input.abort().catch(() => {});
     }
     return this.gone;
   }
