@@ -3,6 +3,7 @@
  * and alone decides. What the program can reach is its own code and the arguments it is called
  * with; what it can say is the value it returned. Leaves out waiting for a lane (index.ts).
  */
+import { CollmError } from "../../../errors.ts";
 import {
   type Call,
   type Outcome,
@@ -33,6 +34,7 @@ export type Supply = () => Promise<Process>;
 export class Lane {
   #player: Promise<Process>;
   #judge: Promise<Process>;
+  #closed = false;
 
   constructor(readonly supply: Supply) {
     this.#player = supply();
@@ -40,7 +42,10 @@ export class Lane {
     for (const process of [this.#player, this.#judge]) process.catch(() => {});
   }
 
-  /** Verdict on a program; crashes on the way are verdicts too. */
+  /**
+   * Verdict on a program; crashes on the way are verdicts too.
+   * @throws CollmError `unavailable` when the lane is closed on the way.
+   */
   async run(program: Program): Promise<Verdict> {
     const judge = await this.#ready("judge");
     // The judge reads the tests while the player's memory is put back after the last program.
@@ -51,6 +56,7 @@ export class Lane {
       return await check(program, player, judge);
     } catch (error) {
       if (!(error instanceof Gone)) throw error;
+      this.#refuseClosed();
       const cause = `${judge.gone ? "Tests" : "Program"} stopped: ${error.message}`;
       return failure(program, { parsed: true, error: null, cause });
     } finally {
@@ -69,8 +75,9 @@ export class Lane {
     try {
       return await judge.answer(QUESTION_MS + GRACE_MS, readObject<T>);
     } catch (error) {
-      if (error instanceof Gone) return undefined;
-      throw error;
+      if (!(error instanceof Gone)) throw error;
+      this.#refuseClosed();
+      return undefined;
     } finally {
       // Texts of tasks are read as their tests are; of what agents write nothing may stay.
       if (question["op"] === "split") judge.rest();
@@ -78,7 +85,13 @@ export class Lane {
     }
   }
 
+  /** A process that was closed says nothing about its program. */
+  #refuseClosed(): void {
+    if (this.#closed) throw new CollmError("unavailable", "Cannot use sandbox: it is closed");
+  }
+
   async close(): Promise<void> {
+    this.#closed = true;
     const all = await Promise.allSettled([this.#player, this.#judge]);
     await Promise.all(all.map((found) => found.status === "fulfilled" && found.value.kill()));
   }
