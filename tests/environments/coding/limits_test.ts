@@ -7,12 +7,13 @@ const ECHO = "def f(x): return x\n";
 const GOOD = { code: ECHO, entry: "f", tests: ["assert f(1) == 1"] };
 
 sandboxTest("run holds the limit of a whole program for slow tests too", async (sandbox) => {
-  const slow = "import time\nend = time.time() + 1.2\nwhile time.time() < end: pass\n";
+  const slow = "import time\nend = time.time() + 0.7\nwhile time.time() < end: pass\n";
   const tests = Array.from({ length: 9 }, () => `${slow}assert f(1) == 1`);
+  await sandbox.run(GOOD);
   const start = performance.now();
   const verdict = await sandbox.run({ ...GOOD, tests, time_limit_s: 0.1 });
-  assert.ok(performance.now() - start < 5000);
-  assert.deepEqual(verdict.tests.map((test) => test.passed), tests.map((_, i) => i === 0));
+  assert.ok(performance.now() - start < 4000);
+  assert.ok(verdict.tests[0]!.passed && verdict.passed < 4, JSON.stringify(verdict));
   assert.match(verdict.cause!, /^Tests stopped: the whole program took more than 2 s$/);
   assert.equal((await sandbox.run(GOOD)).passed, 1);
 });
@@ -30,3 +31,84 @@ def f(x):
   assert.match(verdict.cause!, /^Program stopped: its answers are more than 32 MiB in all$/);
   assert.equal((await sandbox.run(GOOD)).passed, 1);
 });
+
+sandboxTest("run replaces a judge whose tests made its memory grow", async () => {
+  const sandbox = openSandbox({ lanes: 1 });
+  await sandbox.run(GOOD);
+  const before = children();
+  const code = "def f(x): return range(8 * 10 ** 6 if x else 1)\n";
+  const hoard = await sandbox.run({ code, entry: "f", tests: ["assert len(list(f(1))) == 1"] });
+  assert.deepEqual([hoard.passed, hoard.tests[0]!.error!.type], [0, "AssertionError"]);
+  assert.equal((await sandbox.run(GOOD)).passed, 1);
+  const kept = children().filter((id) => before.includes(id));
+  // Of the player, the judge and the spare process the judge alone is replaced.
+  if (Deno.build.os === "linux") assert.equal(kept.length, before.length - 1);
+  await sandbox.close();
+});
+
+sandboxTest("run keeps no handle of processes that ended", async () => {
+  const sandbox = openSandbox({ lanes: 1 });
+  const crash = { ...GOOD, code: "import os\ndef f(x): os._exit(0)\n" };
+  const handles = () =>
+    Deno.build.os === "linux" ? [...Deno.readDirSync("/proc/self/fd")].length : 0;
+  await sandbox.run(crash);
+  await sandbox.run(GOOD);
+  const before = handles();
+  for (let i = 0; i < 20; i++) assert.equal((await sandbox.run(crash)).passed, 0);
+  await sandbox.run(GOOD);
+  assert.ok(handles() < before + 12, `${before} handles, then ${handles()}`);
+  await sandbox.close();
+});
+
+sandboxTest("run waits for no flood of the last program", async () => {
+  const sandbox = openSandbox({ lanes: 1 });
+  const code = "import os\nwrite = os.write\n" +
+    "def again(*a):\n    while True: write(200, b'0\\n')\n" +
+    "def f(x):\n    os.read = again\n    return x\n";
+  await sandbox.run(GOOD);
+  // By then the spare process has started.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.equal((await sandbox.run({ ...GOOD, code })).passed, 1);
+  const start = performance.now();
+  assert.equal((await sandbox.run(GOOD)).passed, 1);
+  assert.ok(performance.now() - start < 1500, `${performance.now() - start}`);
+  await sandbox.close();
+});
+
+sandboxTest("run refuses limits out of range", async (sandbox) => {
+  for (const time_limit_s of [0, -1, 0.001, 601, NaN, Infinity]) {
+    await assert.rejects(sandbox.run({ ...GOOD, time_limit_s }), {
+      code: "invalid_request",
+      message: `Cannot run program: time_limit_s is ${time_limit_s}, not from 0.01 to 600`,
+    });
+  }
+  for (const most_timeouts of [0, 1.5, NaN, Infinity]) {
+    await assert.rejects(sandbox.run({ ...GOOD, most_timeouts }), {
+      code: "invalid_request",
+      message: `Cannot run program: most_timeouts is ${most_timeouts}, not a whole number from 1`,
+    });
+  }
+});
+
+sandboxTest("close gives no verdict on programs that were running", async () => {
+  const sandbox = openSandbox({ lanes: 1 });
+  await sandbox.run(GOOD);
+  const endless = { ...GOOD, code: "def f(x):\n    while True: pass\n" };
+  const refused = [endless, GOOD].map((program) =>
+    assert.rejects(sandbox.run(program), {
+      code: "unavailable",
+      message: "Cannot use sandbox: it is closed",
+    })
+  );
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await sandbox.close();
+  await Promise.all(refused);
+});
+
+/** Processes that this one started, on Linux. */
+function children(): string[] {
+  if (Deno.build.os !== "linux") return [];
+  const tasks = [...Deno.readDirSync("/proc/self/task")];
+  const lists = tasks.map(({ name }) => Deno.readTextFileSync(`/proc/self/task/${name}/children`));
+  return lists.join(" ").split(/\s+/).filter((id) => id !== "");
+}

@@ -13,6 +13,9 @@ import type { Program, Verdict } from "./program.ts";
 
 export type { Program, PythonError, TestVerdict, Verdict } from "./program.ts";
 
+const LEAST_TIME_S = 0.01;
+const MOST_TIME_S = 600;
+
 export interface SandboxOptions {
   /** Programs at a time, two processes each (default: cores of the machine). */
   lanes?: number;
@@ -21,7 +24,10 @@ export interface SandboxOptions {
 }
 
 export interface Sandbox {
-  /** Verdict on a program; programs beyond the lanes wait in order. */
+  /**
+   * Verdict on a program; programs beyond the lanes wait in order.
+   * @throws CollmError `invalid_request` for limits out of range, `unavailable` when it is closed.
+   */
   run(program: Program): Promise<Verdict>;
   /**
    * Answer to a question about source text (`split`, `notes` or `syntax` of harness.ts);
@@ -71,13 +77,30 @@ export function openSandbox(options: SandboxOptions = {}): Sandbox {
   }
 
   return {
-    run: (program) => use((lane) => lane.run(program)),
+    async run(program) {
+      checkLimits(program);
+      return await use((lane) => lane.run(program));
+    },
     ask: (question) => use((lane) => lane.ask(question)),
     async close() {
       closed = true;
       await Promise.all([...all.map((lane) => lane.close()), processes.close()]);
     },
   };
+}
+
+/** @throws CollmError `invalid_request` */
+function checkLimits({ time_limit_s: seconds = 1, most_timeouts: most = 1 }: Program): void {
+  // The first comparison is false for what is no number, too.
+  if (!(seconds >= LEAST_TIME_S && seconds <= MOST_TIME_S)) {
+    const range = `${LEAST_TIME_S} to ${MOST_TIME_S}`;
+    const why = `time_limit_s is ${seconds}, not from ${range}`;
+    throw new CollmError("invalid_request", `Cannot run program: ${why}`);
+  }
+  if (!Number.isInteger(most) || most < 1) {
+    const why = `most_timeouts is ${most}, not a whole number from 1`;
+    throw new CollmError("invalid_request", `Cannot run program: ${why}`);
+  }
 }
 
 /** Starts processes, and keeps one started ahead from the first on. */

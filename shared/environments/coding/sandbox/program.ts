@@ -12,7 +12,7 @@ export interface Program {
   tests: readonly string[];
   /** Trusted definitions that tests may use besides; the program never sees them. */
   setup?: string;
-  /** Seconds for loading and for each test (default 10). */
+  /** Seconds for loading and for each test, from 0.01 to 600 (default 10). */
   time_limit_s?: number;
   /** Tests that may take too long before the others are skipped, which is a failure (default 3). */
   most_timeouts?: number;
