@@ -165,12 +165,14 @@ function anyItem(environment: Environment, name: string | undefined, seed: numbe
 /** Whether the episode is there and of this view's environment. */
 async function found(edge: Edge, view: View, id: string): Promise<boolean> {
   try {
-    await requireView(edge, view, id);
-    return true;
+    if (view.agent !== null) await requireEpisodes(edge, view.principal, view.agent, [id]);
+    await episodesOf(edge).episodes([id]);
   } catch (error) {
     if (error instanceof CollmError && error.code === "not_found") return false;
     throw error;
   }
+  await requireView(edge, view, id);
+  return true;
 }
 
 /** @throws CollmError `forbidden`, `not_found` unless this view may play the episode */

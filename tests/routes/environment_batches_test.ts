@@ -67,7 +67,10 @@ Deno.test("POST steps takes 1,024 steps, and bad ones among them fail alone", as
 
 Deno.test("POST scores takes the inline task of every environment, with options of its own", async () => {
   const { app } = await replica();
-  const [function_, check] = ["def f(x):\n    return x + 1", "def check(candidate):\n    pass"];
+  const [function_, check] = [
+    "def f(x):\n    return x + 1",
+    "def check(candidate):\n    assert candidate(1) == 2",
+  ];
   const coding = { prompt: function_, test: check, entry_point: "f" };
   const box = { local_bbox_from: [0, 0, 0], local_bbox_to: [2, 1, 1] };
   const layers_by_y = { 0: ["CCC", "CAC"], 1: ["AAA", "AAA"] };
