@@ -12,7 +12,17 @@
  * d = ref − logp. Weights carry every average, so padding and micro-batches are exact.
  */
 import type { Graph } from "../graph/graph.ts";
-import { add, exp, maximum, minimum, mul, neg, sub } from "../graph/ops/elementwise.ts";
+import {
+  add,
+  compare,
+  exp,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  sub,
+  where,
+} from "../graph/ops/elementwise.ts";
 import { segmentSum, spread } from "../graph/ops/segment.ts";
 import { reduceSum } from "../graph/ops/shape.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -41,12 +51,21 @@ export function tokenLoss(g: Graph, { kind, kl }: LossForm, logprobs: Tensor): T
   return add(g, loss, mul(g, total(k3), g.input("kl_weight", "float32", [])));
 }
 
-/** min(r·A, clip(r)·A) per token from log ratios [rows]. */
+/** Largest log ratio without effect that is told apart: its exp is still a float32. */
+const MOST_LOG_RATIO = 88;
+
+/**
+ * min(r·A, clip(r)·A) per token from log ratios [rows]. Where A ≥ 0 a ratio beyond float32 has no
+ * gradient, but would be multiplied by zero to NaN, so it is held below; where A < 0 it counts.
+ */
 function clippedGain(g: Graph, logRatio: Tensor, perSequence: boolean): Tensor {
   const advantages = g.input("advantages", "float32", ["rows"]);
   const clip = g.input("clip", "float32", []);
   const one = g.scalar(1);
-  const ratio = exp(g, perSequence ? sequenceMean(g, logRatio) : logRatio);
+  const used = perSequence ? sequenceMean(g, logRatio) : logRatio;
+  const counts = compare(g, "Less", advantages, g.scalar(0));
+  const most = where(g, counts, g.scalar(3e38), g.scalar(MOST_LOG_RATIO));
+  const ratio = exp(g, minimum(g, used, most));
   const held = minimum(g, maximum(g, ratio, sub(g, one, clip)), add(g, one, clip));
   return minimum(g, mul(g, ratio, advantages), mul(g, held, advantages));
 }

@@ -183,6 +183,33 @@ Deno.test("the loss of value_mse, clipped or not, and its gradient agree with th
   close((await graphLoss(one, [0.9])).loss, 0.16, 1e-6, "the example of the definition");
 });
 
+Deno.test("ppo_clip of a ratio beyond float32 is refused only where it counts", async () => {
+  const of = (advantages: number[], ratio: "token" | "sequence") =>
+    graphLoss(
+      request({
+        loss: "ppo_clip",
+        ratio,
+        batch: [{
+          tokens: [1, 1, 1, 1],
+          prompt_length: 2,
+          advantages,
+          old_logprobs: [-300, ratio === "token" ? -1 : -300],
+        }],
+        clip: 0.2,
+        loss_scale: 1,
+      }),
+      [-1, -1],
+    );
+  const token = await of([0, 0.5], "token");
+  assert.deepEqual(token, { loss: -0.25, gradient: [0, -0.25] });
+  for (const ratio of ["token", "sequence"] as const) {
+    const { loss, gradient } = await of([3, 0], ratio);
+    close(loss, -1.8, 1e-6, "loss at the clip");
+    assert.deepEqual(gradient.map(Math.abs), [0, 0]);
+    assert.equal((await of([-0.5, 0], ratio)).loss, Infinity);
+  }
+});
+
 Deno.test("the k3 estimate of the loss is the reference penalty's", async () => {
   const batch = [{
     tokens: [1, 1, 1, 1],
