@@ -10,7 +10,7 @@ import { CollmError } from "../shared/errors.ts";
 import { seedOf, uniforms } from "../shared/random.ts";
 import { type Device, dispose, onHost } from "./device.ts";
 import { LARGEST_HALF, requireHalf, toHalf } from "./device/half.ts";
-import { readCheckpointTensors } from "./model/checkpoint.ts";
+import { readCheckpointTensors, weightsPath } from "./model/checkpoint.ts";
 import { type ModelConfig, readModelConfig } from "./model/config.ts";
 import { normal } from "./model/initialize.ts";
 import {
@@ -229,7 +229,7 @@ const contents = (tensors: ReadonlyMap<string, OnnxTensor>, weights: Weights) =>
   new Map([...tensors].map(([name, t]) => [name, onHost(t) ? t : weights.get(name)!]));
 
 const readModel = (config: ModelConfig, folder: string): ReadonlyMap<string, TensorData> =>
-  checkTensors(config, readCheckpointTensors(folder), `'${folder}'`);
+  checkTensors(config, readCheckpointTensors(folder), `'${weightsPath(folder)}'`);
 
 /** Read at once: the source may be a checkpoint that is gone when the policy is saved. */
 function tokenizerFiles(source: string): Map<string, Uint8Array> {

@@ -12,15 +12,20 @@ import { openSafetensors, type Tensor } from "./safetensors.ts";
 export const WEIGHTS = "model.safetensors";
 export const INDEX = "model.safetensors.index.json";
 
+/** The file that says which tensors the checkpoint in `folder` holds: the weights, or the index. */
+export const weightsPath = (folder: string): string => {
+  const single = join(folder, WEIGHTS);
+  return existsSync(single) ? single : join(folder, INDEX);
+};
+
 /**
  * All tensors of the checkpoint in `folder`; their `data` is read from disk each time that it is
  * asked for. Throws CollmError naming the file and the tensor when there are no weights, when index
  * and shards do not name the same tensors, and on reading, when a value is not finite.
  */
 export function readCheckpointTensors(folder: string): Map<string, Tensor> {
-  const single = join(folder, WEIGHTS);
-  if (existsSync(single)) return openFinite(single);
-  const path = join(folder, INDEX);
+  const path = weightsPath(folder);
+  if (path.endsWith(WEIGHTS)) return openFinite(path);
   if (!existsSync(path)) {
     throw new CollmError(
       "not_found",
