@@ -5,7 +5,10 @@
 import { strip } from "../python_text.ts";
 
 /** Whether a function returns something, as far as its text shows. */
-export const hasReturn = (code: string): boolean => /return\s/.test(code);
+export const hasReturn = (code: string): boolean => /\breturn[\s([{'"+~-]/.test(code);
+
+/** The same as published: `return` and white space. */
+export const hasReturnReference = (code: string): boolean => /return\s/.test(code);
 
 /** Whether the text calls `aux` anywhere, comments included. */
 export const usesAux = (code: string): boolean => /\baux\s*\(/.test(code);

@@ -1,6 +1,7 @@
 /**
  * From a completion to program text: the wanted function whole, with nested functions and
- * comments, and the imports and constants beside it. Prose and other functions are left out.
+ * comments, and of what stands beside it the imports and what it needs by name, so that neither
+ * examples of its use nor prose become a part of the program.
  * One pass over the lines; leaves out the published way (clean_reference.ts).
  */
 import { strip } from "../python_text.ts";
@@ -16,15 +17,26 @@ interface Chunk {
 const HEADS: readonly [Chunk["kind"], RegExp][] = [
   ["function", /^(?:async\s+)?def\s+(\w+)\s*\(/],
   ["class", /^class\s+(\w+)\s*[(:]/],
-  ["import", /^(?:import|from)\s+(\w[\w.]*)(?:\s+import\s|\s+as\s|\s*,|\s*$)/],
-  ["constant", /^([A-Za-z_]\w*)\s*(?::[^=]{1,200})?=(?!=)/],
+  ["import", /^import\s+(\w[\w.]*)(?:\s+as\s|\s*[,;#]|\s*$)/],
+  ["import", /^from\s+(\w[\w.]*)\s+import\s/],
+  [
+    "constant",
+    /^([\p{L}_][\p{L}\p{N}_]{0,99}(?:\s?,\s?[\p{L}_][\p{L}\p{N}_]{0,99}){0,20})\s{0,9}(?::[^=]{1,200})?=(?!=)/u,
+  ],
 ];
+
+/** A value that begins with two words beside each other, as prose does and Python hardly. */
+function isProse(line: string): boolean {
+  const [, first, second] = /=\s*([\w.]+)[ \t]+([A-Za-z_]\w*)/.exec(line.slice(0, 1000)) ?? [];
+  return second !== undefined && !["not", "lambda", "await", "yield"].includes(first!) &&
+    !["if", "and", "or", "in", "is", "not", "for"].includes(second);
+}
 
 /** The wanted function and what stands beside it; `code` is "" when it is not there. */
 export interface Extracted {
   /** The function alone. */
   code: string;
-  /** Imports and constants of the completion, in their order. */
+  /** Imports, and constants, functions and classes that it needs, in their order. */
   beside: string;
 }
 
@@ -33,17 +45,56 @@ export function extract(completion: string, name: string): Extracted {
   const text = codeOf(completion);
   const chunks = chunksOf(text);
   const found = chunks.findLast((chunk) => chunk.kind === "function" && chunk.name === name);
-  const beside = chunks.filter(({ kind }) => kind === "import" || kind === "constant");
-  return {
-    code: found ? found.text : strip(dedent(lastFunction(text, name))),
-    beside: beside.map((chunk) => chunk.text).join("\n"),
-  };
+  const code = found ? found.text : strip(dedent(lastFunction(text, name)));
+  const beside = neededBy(code, chunks.filter((chunk) => !isOthers(name, chunk)));
+  return { code, beside: beside.map((chunk) => chunk.text).join("\n") };
+}
+
+/** A main function's helper is the other agent's; a definition of the same name is not used. */
+const isOthers = (wanted: string, { kind, name }: Chunk): boolean =>
+  kind !== "import" && (name === wanted || wanted !== "aux" && namesOf(name).includes("aux"));
+
+const namesOf = (name: string): string[] => name.split(",").map((one) => one.trim());
+
+/** All imports, and the chunks whose names the code uses, or those that are used use. */
+function neededBy(code: string, chunks: readonly Chunk[]): Chunk[] {
+  const byName = Map.groupBy(
+    chunks.flatMap((chunk) => namesOf(chunk.name).map((name) => ({ name, chunk }))),
+    ({ name }) => name,
+  );
+  const needed = new Set(chunks.filter(({ kind }) => kind === "import"));
+  const seen = new Set<string>();
+  const look = [code];
+  for (let text = look.pop(); text !== undefined; text = look.pop()) {
+    for (const [name] of text.matchAll(/[\p{L}_][\p{L}\p{N}_]*/gu)) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      for (const { chunk } of byName.get(name) ?? []) {
+        if (needed.has(chunk)) continue;
+        needed.add(chunk);
+        look.push(chunk.text);
+      }
+    }
+  }
+  return chunks.filter((chunk) => needed.has(chunk));
 }
 
 /** What a problem's text defines for its function: imports, constants, helpers, classes. */
 export function contextOf(prompt: string, entry: string): string {
-  return chunksOf(prompt).filter(({ kind, name }) => kind !== "function" || name !== entry)
-    .map((chunk) => chunk.text).join("\n\n");
+  const called = new RegExp(`\\b${entry}\\s*\\(`);
+  return chunksOf(prompt).filter(({ kind, name, text }) =>
+    kind === "function" ? name !== entry : kind !== "constant" || !called.test(text)
+  ).map((chunk) => chunk.text).join("\n\n");
+}
+
+const FUTURE = "from __future__ import ";
+
+/** A program whose `from __future__` lines stand first, where Python wants them. */
+export function withFutureFirst(code: string): string {
+  if (!code.includes(FUTURE)) return code;
+  const lines = code.split("\n");
+  const future = lines.filter((line) => line.startsWith(FUTURE));
+  return [...new Set(future), ...lines.filter((line) => !line.startsWith(FUTURE))].join("\n");
 }
 
 /** A line that begins or ends fenced code. */
@@ -97,7 +148,9 @@ function chunksOf(text: string): Chunk[] {
       })[0];
       if (line.startsWith("@")) decorators.push(line);
       else {
-        if (head) open = { chunk: head, lines: [...decorators, line] };
+        if (head && !(head.kind === "constant" && isProse(line))) {
+          open = { chunk: head, lines: [...decorators, line] };
+        }
         decorators = [];
       }
     }

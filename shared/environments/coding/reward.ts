@@ -4,8 +4,8 @@
  * that fails and keeps what was earned; at most 4, for a single agent 2.1.
  */
 import { CollmError } from "../../errors.ts";
-import { hasReturn, ignoredReference, isWrapper, usesAux } from "./analysis.ts";
-import { contextOf, extract } from "./clean.ts";
+import { hasReturn, hasReturnReference, ignoredReference, isWrapper, usesAux } from "./analysis.ts";
+import { contextOf, extract, withFutureFirst } from "./clean.ts";
 import {
   functionReference,
   importsReference,
@@ -81,8 +81,9 @@ export async function judge(
   const { aux, main, code, tests } = setting.reference
     ? prepareReference(task, completions)
     : await prepare(sandbox, task, completions);
+  const returns = setting.reference ? hasReturnReference : hasReturn;
   const report: Report = {
-    ...{ aux, main, aux_defined: hasReturn(aux), main_defined: hasReturn(main) },
+    ...{ aux, main, aux_defined: returns(aux), main_defined: returns(main) },
     ...{ parsed: false, problem: null, passed: 0, timeouts: 0, uses_aux: false, wrapper: false },
     ...{ tests: tests.map(({ text }) => ({ text, passed: false, why: "NotRun" })) },
     ...{ ignored: [], reward: 0 },
@@ -139,7 +140,7 @@ async function prepare(
   }
   return {
     ...{ aux: aux.code, main: main.code },
-    code: parts.filter((part) => part !== "").join("\n\n"),
+    code: withFutureFirst(parts.filter((part) => part !== "").join("\n\n")),
     tests: read.tests.map((text) => ({ text, run: text })),
   };
 }

@@ -268,3 +268,48 @@ Deno.test("createCoding exchanges answers between tasks of its own set over the 
   }
   assert.equal(comparable(ADD, ADD), false);
 });
+
+Deno.test("createCoding judges what a completion says besides its function as what it is", async () => {
+  const environment = createEnvironment("humaneval", { agents: 1, turns: 1 });
+  const { task } = environment.task({
+    prompt: 'Note: n = 5 items\nresult = f(1)\nBASE = 1\n\ndef f(x):\n    """One more"""\n',
+    test: "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(2) == 3\n",
+    entry_point: "f",
+  });
+  const f = "def f(x):\n    return x + 1";
+  for (
+    const text of [
+      `${f}\n\n# Example usage\nresult = f(1)\nprint(result)`,
+      `\`\`\`python\n${f}\n\`\`\`\nand then\n\`\`\`python\nresult = f(1)\nprint(result)\n\`\`\``,
+      `${f}\n\nn = int(input())\nprint(f(n))`,
+      `${f}\n\nNote: for x = 1 it gives 2.\nComplexity: O(1) time, n = input\nfrom there, we add one`,
+      "from __future__ import annotations\nimport math\ndef f(x: Later) -> int:\n    return x + 1",
+      "class A:\n    v = 1\n\ndef g(x):\n    return x + A.v\n\ndef f(x):\n    return g(x)",
+      "A, B = 1, 2\nπ = A\ndef f(x):\n    return x + π",
+      "C = 1\ndef f(x):\n    return(x + C)",
+      "def f(x):\n    return x + BASE",
+    ]
+  ) {
+    const { components } = await environment.score(task, { agent_1: text });
+    assert.equal(components["tests_passed"], 2, text);
+    assert.equal(components["score_total"], 2.1, text);
+  }
+});
+
+Deno.test("createCoding lets no agent take the place of the other's helper", async () => {
+  const environment = createEnvironment("humaneval", { turns: 1 });
+  const { task } = environment.task({
+    prompt: 'def f(x):\n    """One more"""\n',
+    test: "def check(candidate):\n    assert candidate(1) == 2\n",
+    entry_point: "f",
+  });
+  const wrong = "def aux(x):\n    return 0\n\nresult = aux(3)\nprint(result)";
+  for (const own of ["aux = lambda x: x + 1", "def aux(x):\n    return x + 1", "aux, b = abs, 1"]) {
+    const main = `${own}\n\ndef f(x):\n    y = aux(x)\n    return y + 0`;
+    const { components } = await environment.score(task, { agent_1: wrong, agent_2: main });
+    assert.equal(components["tests_passed"], 0, own);
+    const right = wrong.replace("return 0", "return x + 1");
+    const team = await environment.score(task, { agent_1: right, agent_2: main });
+    assert.equal(team.components["tests_passed"], 1, own);
+  }
+});
