@@ -12,7 +12,7 @@ import type { UpdateRequest } from "../verbs.ts";
 export type Feeds = Record<string, HostTensor | OnnxTensor>;
 export type Outputs = Record<string, OnnxTensor>;
 
-/** Scalars of the policy's next step. */
+/** Scalars of the policy's next step: one count of steps for all parameters (graph/optimizer.ts). */
 export function stepFeeds(policy: Policy, { optimizer: o, max_grad_norm }: UpdateRequest): Feeds {
   return optimizerFeeds({
     lr: o.learning_rate,
