@@ -358,27 +358,6 @@ Deno.test("HTTP plays whole episodes by episode_id", async () => {
       409,
       "Cannot step episode 'h1': it ended on turn 2, reset first",
     );
-    // The agents of the episode play it, however many the defaults have.
-    const alone = { ...I, seed: 1, episode_id: "alone", options: { agents: 1 } };
-    assert.equal((await post(`${base}/agents/agent_1/reset`, alone)).status, 200);
-    const agents = `${base}/agents/agent_2`;
-    for (
-      const answer of [
-        await post(`${agents}/reset`, alone),
-        await post(`${agents}/reset`, { episode_id: "alone" }),
-        await get(`${agents}/state?episode_id=alone`),
-        await post(`${base}/agents/scribe/reset`, {}),
-      ]
-    ) {
-      assertProblem(
-        answer,
-        "not_found",
-        404,
-        /^Cannot play as agent '\w+' of 'str_build', (did|known)/,
-      );
-    }
-    const { json: told } = await get(`${base}/agents/agent_1/state?episode_id=alone`);
-    assert.deepEqual([told.step_count, told.item_id, told.seed], [0, undefined, undefined]);
     const missing = await post(`${base}/step`, { action: { actions: ACTIONS } });
     assertProblem(missing, "invalid_request", 400, /'episode_id' is missing/);
     assertProblem(

@@ -54,7 +54,7 @@ Deno.test("evaluate says why, where every episode fails", async () => {
   const folder = await Deno.makeTempDir();
   const module = join(folder, "broken.ts");
   const define = new URL("../../shared/environments/define.ts", import.meta.url).href;
-  const broken = `import { defineEnvironment } from "${define}";
+  const broken = `const { defineEnvironment } = await import('${define}');
 export default defineEnvironment({
   id: "broken_${crypto.randomUUID().slice(0, 8)}", title: "Broken", description: "Breaks",
   agents: 2, turns: 1, rewardRange: [0, 1], items: { train: [{}], eval: [{}] },
