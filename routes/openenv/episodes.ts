@@ -7,7 +7,7 @@ import { actionTexts } from "../../shared/environments/actions.ts";
 import type { Environment, PerAgent } from "../../shared/environments/environment.ts";
 import { CollmError, suggest } from "../../shared/errors.ts";
 import { seedOf } from "../../shared/random.ts";
-import type { Episode } from "../../shared/store/episodes.ts";
+import type { Episode, Transcript } from "../../shared/store/episodes.ts";
 import { jointAction, ownAction, type ResetData, type Seen } from "../../shared/wire/openenv.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { requireEpisodes } from "../auth.ts";
@@ -97,6 +97,7 @@ export async function stepEpisode(
       `Cannot step episode '${id}': it ended on turn ${episode!.turn}, reset first`,
     );
   }
+  if (view.agent === null) await refuseHalves(edge, id, turn, texts);
   const blank = { prompt_tokens: null, tokens: null, logprobs: null, policy_version: null };
   const results = await episodes.postActions(
     Object.entries(texts).map(([agent, text]) => (
@@ -106,6 +107,23 @@ export async function stepEpisode(
   for (const result of results) if (result.status === "error") throw result.error;
   await turnOver(edge, id, turn, wait_ms);
   return await seenAfter(edge, view, id, turn);
+}
+
+/**
+ * A joint action is taken whole or not at all: one that differs from what an agent has posted on
+ * its own would be refused for that agent, and played for the others.
+ */
+async function refuseHalves(edge: Edge, id: string, turn: number, texts: PerAgent<string>) {
+  const [{ turns }] = await episodesOf(edge).transcripts([id]) as [Transcript];
+  const { agents = {} } = turns.find((one) => one.turn === turn) ?? {};
+  for (const [agent, { action }] of Object.entries(agents)) {
+    if (!action || action.text === texts[agent]) continue;
+    throw new CollmError(
+      "conflict",
+      `Cannot step episode '${id}': agent '${agent}' already acted on turn ${turn} with another ` +
+        "payload",
+    );
+  }
 }
 
 /** The texts to post; `again`: its turn is given, so it may have been posted before. */

@@ -25,3 +25,24 @@ Deno.test("agents of an episode are those of its own options, and are not told i
     const { json: whole } = await get(`${base}/state?episode_id=alone`);
     assert.equal(whole.seed, 1);
   }));
+
+Deno.test("a joint step that one agent's own action contradicts is not taken for the others either", () =>
+  withEdge(async ({ get, post }) => {
+    const episode_id = "halves";
+    const own = `${base}/agents/agent_1`;
+    await post(`${own}/reset`, { task: { word: "I" }, seed: 1, episode_id });
+    const first = { episode_id, action: { text: "x" }, timeout_s: 0.1 };
+    assertProblem(await post(`${own}/step`, first), "deadline", 504, /have not acted on turn 1/);
+    const joint = (agent_1: string) =>
+      post(`${base}/step`, { episode_id, action: { actions: { agent_1, agent_2: "z" } } });
+    assertProblem(
+      await joint("y"),
+      "conflict",
+      409,
+      "Cannot step episode 'halves': agent 'agent_1' already acted on turn 1 with another payload",
+    );
+    const { json: told } = await get(`${base}/state?episode_id=halves`);
+    assert.deepEqual([told.step_count, told.status], [0, "running"]);
+    const { json: played } = await joint("x");
+    assert.equal(played.observation.turn, 2);
+  }));
