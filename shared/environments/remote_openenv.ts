@@ -22,6 +22,8 @@ export interface OpenEnvTask {
 interface State extends OpenEnvTask {
   /** Joint actions so far. */
   played: PerAgent<string>[];
+  /** The episode has ended. */
+  over?: true;
 }
 
 const OPTIONS = z.object({
@@ -48,12 +50,18 @@ export interface OpenEnvServer {
 
 /** Milliseconds that a server may take for one message. */
 const PATIENCE_MS = 60_000;
-/** Sessions that are kept for their next step. */
+/** Sessions that are kept for their next step, and milliseconds that each is. */
 const KEPT = 256;
+const IDLE_MS = 300_000;
+/** Tries to begin a session at a server whose sessions are all taken, and milliseconds between. */
+const TRIES = 20;
+const AGAIN_MS = 50;
 
 interface Session {
   ask(type: string, data: Record<string, unknown>): Promise<Seen>;
   close(): void;
+  /** Whether its connection is gone, which says nothing of what was asked last. */
+  readonly lost: boolean;
 }
 
 export function createOpenEnv(
@@ -71,7 +79,21 @@ export function createOpenEnv(
   function keep(state: State, session: Session): void {
     const key = canonicalJson(state);
     sessions.set(key, [...sessions.get(key) ?? [], session]);
-    if (++count > KEPT) take(sessions.keys().next().value!)?.close();
+    if (++count > KEPT) closeOldest();
+    const drop = () => {
+      const found = sessions.get(key);
+      if (!found?.includes(session)) return;
+      sessions.set(key, [session, ...found.filter((one) => one !== session)]);
+      take(key)!.close();
+    };
+    Deno.unrefTimer(setTimeout(drop, IDLE_MS));
+  }
+
+  function closeOldest(): boolean {
+    const [key] = sessions.keys();
+    if (key === undefined) return false;
+    take(key)!.close();
+    return true;
   }
 
   function take(key: string): Session | undefined {
@@ -83,17 +105,36 @@ export function createOpenEnv(
   }
 
   async function begin({ seed }: OpenEnvTask): Promise<{ session: Session; seen: Seen }> {
-    const session = await connect(server);
-    return { session, seen: await session.ask("reset", { ...options.reset, seed }) };
+    for (let tries = 1;; tries++) {
+      let session: Session | undefined;
+      try {
+        session = await connect(server);
+        return { session, seen: await session.ask("reset", { ...options.reset, seed }) };
+      } catch (error) {
+        session?.close();
+        // Episodes that nobody goes on with give up theirs: they can be played again.
+        if (!isFull(error) || tries === TRIES || !closeOldest() && tries > 2) throw error;
+        await new Promise((resume) => setTimeout(resume, AGAIN_MS));
+      }
+    }
   }
 
-  /** A session in which just this was played. */
-  async function sessionOf(state: State): Promise<Session> {
-    const kept = take(canonicalJson(state));
-    if (kept) return kept;
+  /** A session in which just this was played, and what came of `actions` there. */
+  async function play(
+    state: State,
+    actions: PerAgent<string>,
+  ): Promise<{ session: Session; seen: Seen }> {
+    const key = canonicalJson(state);
+    for (let kept = take(key); kept; kept = take(key)) {
+      try {
+        return { session: kept, seen: await kept.ask("step", view.action(actions)) };
+      } catch (error) {
+        if (!kept.lost) throw error;
+      }
+    }
     const { session } = await begin(state);
-    for (const actions of state.played) await session.ask("step", view.action(actions));
-    return session;
+    for (const before of state.played) await session.ask("step", view.action(before));
+    return { session, seen: await session.ask("step", view.action(actions)) };
   }
 
   const observe = (turn: number, { observation }: Seen): PerAgent<Observation> =>
@@ -112,18 +153,17 @@ export function createOpenEnv(
   ): Promise<StepResult<State> & { session: Session }> {
     const actions = perAgent(agents, actionTexts(agents, given));
     const turn = state.played.length + 1;
-    if (turn > options.turns) {
+    if (turn > options.turns || state.over) {
       throw new CollmError(
         "conflict",
         `Cannot step ${id}: the episode ended after turn ${turn - 1}`,
       );
     }
-    const session = await sessionOf(state);
-    const seen = await session.ask("step", view.action(actions));
+    const { session, seen } = await play(state, actions);
     const over = seen.done || turn >= options.turns;
     return {
       session,
-      state: { ...state, played: [...state.played, actions] },
+      state: { ...state, played: [...state.played, actions], ...over && { over: true } },
       observations: over ? {} : observe(turn + 1, seen),
       rewards: rewardsOf(seen),
       terminations: forAll(agents, seen.done),
@@ -237,21 +277,30 @@ async function connect({ url, token }: OpenEnvServer): Promise<Session> {
     new CollmError("unavailable", `Cannot play at ${url}: ${reason}`);
   let settle: { resolve(text: string): void; reject(error: Error): void } | undefined;
   let end: CollmError | undefined;
+  let lost = false;
   const fail = (reason: string) => {
     end ??= broken(reason);
     settle?.reject(end);
   };
+  const gone = (reason: string) => {
+    lost = true;
+    fail(reason);
+  };
+  const late = () => {
+    fail(`no answer in ${PATIENCE_MS / 1000} s`);
+    socket.terminate();
+  };
   const next = () => {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     if (end) return Promise.reject(end);
-    const timer = setTimeout(() => fail(`no answer in ${PATIENCE_MS / 1000} s`), PATIENCE_MS);
+    const timer = setTimeout(late, PATIENCE_MS);
     settle = { resolve, reject };
     return promise.finally(() => clearTimeout(timer));
   };
   socket.on("open", () => settle?.resolve(""));
   socket.on("message", (data) => settle?.resolve(String(data)));
-  socket.on("error", (error) => fail(error.message));
-  socket.on("close", (code) => fail(`the connection was closed (${code})`));
+  socket.on("error", (error) => gone(error.message));
+  socket.on("close", (code) => gone(`the connection was closed (${code})`));
   await next();
   return {
     async ask(type, data) {
@@ -271,5 +320,12 @@ async function connect({ url, token }: OpenEnvServer): Promise<Session> {
       throw broken(`${show(code ?? message.type)} ${told ?? ""}`.trim());
     },
     close: () => socket.close(),
+    get lost() {
+      return lost;
+    },
   };
 }
+
+/** Whether a server said that all its sessions are taken, in words or by closing for now (1013). */
+const isFull = (error: unknown): boolean =>
+  error instanceof CollmError && /CAPACITY_REACHED|\(1013\)$/.test(error.message);

@@ -15,7 +15,10 @@ import { RunFolder } from "../../train/run_folder.ts";
 import { withEdge } from "../routes/edge.ts";
 
 /** An edge of ours on a free port. */
-async function served(body: (url: string) => Promise<void>): Promise<void> {
+async function served(
+  body: (url: string) => Promise<void>,
+  changes: Parameters<typeof withEdge>[1] = {},
+): Promise<void> {
   await withEdge(async ({ app }) => {
     const { url, drain } = listen({ host: "127.0.0.1", port: 0, token: undefined }, app.fetch);
     try {
@@ -23,7 +26,7 @@ async function served(body: (url: string) => Promise<void>): Promise<void> {
     } finally {
       await drain();
     }
-  });
+  }, changes);
 }
 
 const ACTIONS = { agent_1: "/setblock 0 0 0 stone", agent_2: "/setblock 0 4 0 obsidian" };
@@ -145,12 +148,17 @@ Deno.test("an environment over OpenEnv has one agent whose text is the action's 
   const step = await environment.step(task, state, { agent_1: "four" });
   assert.deepEqual(step.rewards, { agent_1: 4 });
   assert.deepEqual(step.observations["agent_1"], { turn: 2, text: "four", messages: null });
+  // The one session there is goes to who begins; the first episode is played again in it.
+  assert.deepEqual((await environment.reset(task, 0)).observations, observations);
+  const last = await environment.step(task, step.state, { agent_1: "stop" });
+  assert.deepEqual([last.terminations, last.observations], [{ agent_1: true }, {}]);
+  const other = new WebSocket(`${url.replace("http", "ws")}/ws`);
+  await new Promise((resolve) => other.onopen = resolve);
   await assert.rejects(async () => await environment.reset(task, 0), {
     code: "unavailable",
     message: `Cannot play at ${url}: "CAPACITY_REACHED" No session is free`,
   });
-  const last = await environment.step(task, step.state, { agent_1: "stop" });
-  assert.deepEqual([last.terminations, last.observations], [{ agent_1: true }, {}]);
+  other.close();
   await end();
   await assert.rejects(async () => await environment.reset(task, 0), { code: "unavailable" });
 });
@@ -164,4 +172,25 @@ Deno.test("an environment over OpenEnv is cut off after its turns", async () => 
   assert.deepEqual([step.terminations, step.truncations], [{ agent_1: false }, { agent_1: true }]);
   assert.throws(() => environment.task("nothing"), { code: "invalid_request" });
   await end();
+});
+
+Deno.test("episodes over OpenEnv go on with few sessions, and after their sessions are lost", async () => {
+  await served(async (url) => {
+    const environment = createEnvironment(await useEnvironment(url), OPTIONS);
+    const { task } = environment.item("train", 1);
+    const states = [];
+    // More than the server has sessions: those begun first are given up.
+    for (let i = 0; i < 5; i++) states.push((await environment.reset(task, 1)).state);
+    const steps = [];
+    for (const state of states) steps.push(await environment.step(task, state, ACTIONS));
+    for (const { rewards, state } of steps) {
+      assert.deepEqual([rewards, state], [steps[0]!.rewards, steps[0]!.state]);
+    }
+    const last = await environment.step(task, steps[0]!.state, ACTIONS);
+    assert.equal(last.terminations["agent_1"], true);
+    await assert.rejects(async () => await environment.step(task, last.state, ACTIONS), {
+      code: "conflict",
+    });
+    await environment.score(task, ACTIONS);
+  }, { openenv_sessions: 2 });
 });
