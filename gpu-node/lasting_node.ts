@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { CollmError } from "../shared/errors.ts";
 import { repeatable } from "./repeatable.ts";
 import { type Entry, newEntry, record, startFrom } from "./journal.ts";
+import { versionIn } from "./training_state.ts";
 import type { BatchNode, SampleOptions, SampleRequest, SampleResult } from "./verbs.ts";
 import { WorkerEnded } from "./worker_client.ts";
 import { answered, payloadOf } from "./write_record.ts";
@@ -83,13 +84,21 @@ export function openLastingNode(
     const count = entry.updates.length;
     const size = entry.updates.reduce((sum, update) => sum + update.numbers, 0);
     if (count % updates !== 0 && size < numbers) return;
-    const old = isPrivate(entry.load.source) ? entry.load.source : null;
     try {
       folder ??= Deno.makeTempDirSync({ prefix: "collm-journal-" });
       const path = join(folder, String(saves++));
       await survive("save", policy, (used) => used.save(policy, path, { state: true }));
+      // Updates that were sent meanwhile may be in it: it tells itself which ones are.
+      const last = versionIn(path);
+      const count = 1 + entry.updates.findIndex(({ version }) => version === last);
+      const { source } = entry.load;
+      if (count === 0 || journal.get(policy) !== entry) {
+        // Another save of the same version came first, or another policy took the name.
+        rmSync(path, { recursive: true });
+        return;
+      }
       startFrom(entry, path, count);
-      if (old !== null) rmSync(old, { recursive: true });
+      if (isPrivate(source)) rmSync(source, { recursive: true });
     } catch (error) {
       onFault?.(error);
     }

@@ -41,6 +41,10 @@ export function savedDtype(folder: string): "fp16" | undefined {
   return existsSync(path) && readJsonObject(path).dtype === "fp16" ? "fp16" : undefined;
 }
 
+/** The version that the state in `folder` says it is of. */
+export const versionIn = (folder: string): unknown =>
+  readJsonObject(join(folder, STATE_FILE)).version;
+
 /** Throws CollmError naming the file and what is wrong in it. */
 export function readState(folder: string, spec: ModelSpec): TrainingState {
   const path = join(folder, STATE_FILE);

@@ -173,6 +173,24 @@ Deno.test("a long journal becomes a saved state, one per policy, gone with the n
   assert.ok(!existsSync(path));
 });
 
+Deno.test("updates that are sent together, with a bounded journal, survive a restart", async () => {
+  const before = journals();
+  await withMortal(async ({ node, dieOf, restarts }) => {
+    await node.load({ policy: "p", source: TINY });
+    const seqs = [1, 2, 3, 4, 5, 6, 7];
+    const results = await Promise.all(seqs.map((seq) => node.update(update(seq))));
+    const path = journals().find((name) => !before.includes(name))!;
+    assert.equal(readdirSync(path).length, 1);
+    for (const verb of ["score", '"seq":8']) {
+      dieOf(verb);
+      const { policy_version } = await node.score("p", sequences);
+      assert.equal(policy_version, results.at(-1)!.policy_version);
+    }
+    assert.match((await node.update(update(8))).policy_version, /^8-/);
+    assert.equal(restarts.length, 2);
+  }, { updates: 2 });
+});
+
 Deno.test("a request that the worker dies of twice is refused, and the next one is answered", () =>
   withMortal(async ({ node, dieOf, restarts }) => {
     await node.load({ policy: "p", source: TINY });
@@ -198,6 +216,8 @@ Deno.test("a policy whose source changed is lost with a clear sentence, and no o
     await node.load({ policy: "p", source: TINY });
     await node.save("p", join(folder, "changed"));
     await node.update(update(1));
+    // It holds more than a checkpoint, so it is not replaced.
+    rmSync(other, { recursive: true });
     await node.save("p", other);
     rmSync(gone, { recursive: true });
     dieOf("score");

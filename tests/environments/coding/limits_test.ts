@@ -41,8 +41,8 @@ sandboxTest("run replaces a judge whose tests made its memory grow", async () =>
   assert.deepEqual([hoard.passed, hoard.tests[0]!.error!.type], [0, "AssertionError"]);
   assert.equal((await sandbox.run(GOOD)).passed, 1);
   const kept = children().filter((id) => before.includes(id));
-  // Of the player, the judge and the spare process the judge alone is replaced.
-  if (Deno.build.os === "linux") assert.equal(kept.length, before.length - 1);
+  // Other sandboxes of this process may be ending meanwhile.
+  if (Deno.build.os === "linux") assert.ok(kept.length < before.length, "none was replaced");
   await sandbox.close();
 });
 
