@@ -40,9 +40,10 @@ sandboxTest("run replaces a judge whose tests made its memory grow", async () =>
   const hoard = await sandbox.run({ code, entry: "f", tests: ["assert len(list(f(1))) == 1"] });
   assert.deepEqual([hoard.passed, hoard.tests[0]!.error!.type], [0, "AssertionError"]);
   assert.equal((await sandbox.run(GOOD)).passed, 1);
-  const kept = children().filter((id) => before.includes(id));
-  // Other sandboxes of this process may be ending meanwhile.
-  if (Deno.build.os === "linux") assert.ok(kept.length < before.length, "none was replaced");
+  // One of these ends; how long the system takes to say so is not ours.
+  while (Deno.build.os === "linux" && before.every((id) => children().includes(id))) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   await sandbox.close();
 });
 
