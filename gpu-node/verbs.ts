@@ -215,7 +215,8 @@ export interface LoadRequest {
   frozen?: boolean;
   /**
    * Of a model that Transformers.js runs; default fp32. Of a base under an adapter: fp16 holds its
-   * matrices as float16, at half the memory; all is computed in float32.
+   * matrices as float16, at half the memory; all is computed in float32. Default: as it was held
+   * when the adapter in `source` was saved with its state, else fp32.
    */
   dtype?: FrozenDtype;
 }

@@ -2,7 +2,7 @@
  * Checkpoint folders between this machine and a GPU server, file by file. An upload is named by
  * the hash of its content, so the same folder travels once; a download appears whole or not at all.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { CollmError } from "../../shared/errors.ts";
 import { callJson, type CallOptions, callServer } from "../../shared/wire/call.ts";
@@ -10,6 +10,7 @@ import { checkpointInfo, HUB_ID } from "../../shared/wire/gpu.ts";
 import { parse } from "../../shared/wire/parse.ts";
 import { fromAnswer } from "../../shared/wire/problem.ts";
 import { fileError, readJsonObject, writeJsonAtomic } from "../model/files.ts";
+import { writeFolder } from "../model/folder.ts";
 import { ADAPTER_CONFIG, isAdapterFolder, readAdapterConfig } from "../model/lora.ts";
 import { type CheckpointInfo, UPLOADED_FILE } from "../server/checkpoints.ts";
 import { uploadId } from "../server/upload_id.ts";
@@ -51,7 +52,7 @@ export async function uploadCheckpoint(
 }
 
 /**
- * Fetches a checkpoint into `folder`, replacing it; without `state` not the optimizer's. An adapter
+ * Fetches a checkpoint into `folder`, instead of one there; without `state` not the optimizer's. An adapter
  * on a base that was brought from here names the folder that it came from, and so loads here too.
  */
 export async function downloadCheckpoint(
@@ -63,9 +64,7 @@ export async function downloadCheckpoint(
     brought: ReadonlyMap<string, string>;
   },
 ): Promise<void> {
-  const fresh = `${folder}.fetching`;
-  try {
-    rmSync(fresh, { recursive: true, force: true });
+  await writeFolder(folder, async (fresh) => {
     for (const { name, bytes } of files) {
       if (!state && (name === OPTIMIZER_FILE || name === STATE_FILE)) continue;
       const path = inside(fresh, name);
@@ -79,12 +78,7 @@ export async function downloadCheckpoint(
       });
     }
     if (isAdapterFolder(fresh)) nameBase(fresh, brought);
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(fresh, folder);
-  } catch (cause) {
-    rmSync(fresh, { recursive: true, force: true });
-    throw cause instanceof CollmError ? cause : fileError("write", folder, cause);
-  }
+  });
 }
 
 /** Puts a folder's path into an adapter's file where that names what it is on the server. */

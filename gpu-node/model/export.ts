@@ -3,8 +3,8 @@
  * Transformers.js (onnx/model.onnx beside them) both load. The ONNX file is the step graph with a
  * key/value cache that `generate` drives; its dimension names are the ones that loader looks for.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
 import type { OnnxTensor } from "../../deps.ts";
 import { CollmError } from "../../shared/errors.ts";
 import { valuesOf } from "../device/half.ts";
@@ -23,7 +23,8 @@ import { cachedDecoder, cachedWeights } from "./cached.ts";
 import { type ModelConfig, toHuggingFaceConfig } from "./config.ts";
 import { EXTERNAL_LIMITS, externalFiles } from "./external.ts";
 import { rotaryTables } from "./decoder.ts";
-import { fileError, writeFileAtomic, writeJsonAtomic } from "./files.ts";
+import { writeFileAtomic, writeJsonAtomic } from "./files.ts";
+import { writeFolder } from "./folder.ts";
 import {
   ADAPTER_CONFIG,
   ADAPTER_WEIGHTS,
@@ -36,20 +37,13 @@ import { positionsOf } from "./rope.ts";
 import { sizeOf, type TensorData, writeSafetensors } from "./safetensors.ts";
 import { isAdapter, isValueHead, type ModelSpec, modelSpec } from "./spec.ts";
 
-/**
- * Writes into a folder beside `folder` and renames it, so no reader sees half a checkpoint.
- * Replaces a checkpoint, and refuses to replace a folder that holds anything else.
- */
+/** Writes a policy as the checkpoint folder `target`: whole or not at all, instead of one there. */
 export async function writeCheckpoint(
   policy: Policy,
   target: string,
   { state = false, form = "adapter" }: SaveOptions,
 ): Promise<void> {
-  // Without a slash at its end: names beside it are made of it.
-  const folder = resolve(target);
-  const fresh = `${folder}.writing`;
-  for (const name of [folder, fresh, oldOf(folder)]) requireReplaceable(name);
-  if (policy.base && folder === policy.base.source) {
+  if (policy.base && resolve(target) === policy.base.source) {
     const why = "the base of the policy is there";
     throw new CollmError("conflict", `Cannot save policy '${policy.name}' to '${target}': ${why}`);
   }
@@ -59,9 +53,7 @@ export async function writeCheckpoint(
       `Cannot save policy '${policy.name}': a merged model has no optimizer state of its adapter`,
     );
   }
-  try {
-    rmSync(fresh, { recursive: true, force: true });
-    mkdirSync(fresh, { recursive: true });
+  await writeFolder(target, async (fresh) => {
     for (const [name, bytes] of policy.files) writeFileAtomic(join(fresh, name), [bytes]);
     const head = [...policy.parameters].filter(([name]) => isValueHead(name));
     if (head.length) writeSafetensors(join(fresh, VALUE_HEAD_FILE), tensorsData(head));
@@ -71,15 +63,8 @@ export async function writeCheckpoint(
       writeSafetensors(join(fresh, OPTIMIZER_FILE), tensorsData(policy.moments));
       writeJsonAtomic(join(fresh, STATE_FILE), savedState(policy));
     }
-    replaceFolder(fresh, folder);
-  } catch (cause) {
-    rmSync(fresh, { recursive: true, force: true });
-    throw cause instanceof CollmError ? cause : fileError("write", folder, cause);
-  }
+  });
 }
-
-/** Where the folder that is replaced is until the new one is there. */
-const oldOf = (folder: string): string => `${folder}.old`;
 
 const tensorData = (t: OnnxTensor): TensorData => ({
   shape: [...t.dims],
@@ -137,30 +122,6 @@ async function writeAdapter({ spec, base, parameters }: Policy, folder: string):
     tensorsData(matrices.map(([name, tensor]) => [toPeftName(name), tensor])),
     { format: "pt" },
   );
-}
-
-/** Refuses a folder that holds anything but a checkpoint, so that writing one loses nothing else. */
-export function requireReplaceable(folder: string): void {
-  if (!existsSync(folder)) return;
-  const other = statSync(folder).isDirectory()
-    ? readdirSync(folder).find((name) => !CHECKPOINT_FILE.test(name))
-    : basename(folder);
-  if (other === undefined) return;
-  throw new CollmError("conflict", `Cannot write '${folder}': it holds other files, '${other}'`);
-}
-
-/** What a model's folder has in it, as it is published or while it is written. */
-const CHECKPOINT_FILE =
-  /^[\w.-]*(config|tokenizer|vocab|special_tokens_map|added_tokens|training_state|index)\.json$|^(merges|vocab)\.txt$|^tokenizer\.model$|^chat_template\.jinja$|\.safetensors$|^onnx$|^(README|LICENSE)(\.md|\.txt)?$|^\.gitattributes$|\.tmp$/;
-
-/** Puts `fresh` where `folder` is; the old folder is only removed once the new one is there. */
-function replaceFolder(fresh: string, folder: string): void {
-  const old = oldOf(folder);
-  rmSync(old, { recursive: true, force: true });
-  if (existsSync(folder)) renameSync(folder, old);
-  else mkdirSync(dirname(folder), { recursive: true });
-  renameSync(fresh, folder);
-  rmSync(old, { recursive: true, force: true });
 }
 
 /** input_ids, attention_mask, position_ids and past_key_values → logits and present. */

@@ -87,29 +87,49 @@ export function uniformMatrix(seeds: readonly number[], steps: number): HostTens
 const RUN_COST = 128;
 /** Most sequences of one run: bounds the search below. */
 const MOST_SEQUENCES = 1024;
+/** Share of a batch that may be padding, where that is more than WORTH_A_RUN. */
+const MOST_PADDING = 0.15;
+/** Padded tokens that cost less than the run which would save them. */
+const WORTH_A_RUN = 64;
 
 /**
  * Index groups of at most `limit` padded tokens each (a longer sequence runs alone), similar
- * lengths together: the split whose padded tokens and runs cost least. Longest first, so that
- * later runs fit into the memory of earlier ones.
+ * lengths together: the split whose padded tokens and runs cost least, with padding under 15 % or
+ * under 64 tokens. Longest first, so that later runs fit into the memory of earlier ones.
  */
 export function microBatches(lengths: readonly number[], limit: number): number[][] {
   const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   const sorted = Int32Array.from(order, (i) => lengths[i]!);
-  // cost[n]: of the n longest sequences, whose last run starts at start[n].
-  const cost = new Float64Array(order.length + 1).fill(Infinity, 1);
-  const start = new Int32Array(order.length + 1);
-  for (let n = 1; n <= order.length; n++) {
+  const real = sorted.reduce((sum, length) => sum + length, 0);
+  // At a price below one token no group of the cheapest split holds two lengths.
+  for (let price = RUN_COST;; price /= 2) {
+    const { start, padded } = cheapestSplit(sorted, limit, price);
+    const padding = padded - real;
+    if (padding >= WORTH_A_RUN && padding >= MOST_PADDING * padded) continue;
+    const groups: number[][] = [];
+    for (let n = order.length; n > 0; n = start[n]!) groups.unshift(order.slice(start[n], n));
+    return groups;
+  }
+}
+
+/**
+ * Of lengths that descend, where the last run of the n longest starts, and the padded tokens of
+ * all runs, when a run costs `price` tokens.
+ */
+function cheapestSplit(sorted: Int32Array, limit: number, price: number) {
+  const cost = new Float64Array(sorted.length + 1).fill(Infinity, 1);
+  const start = new Int32Array(sorted.length + 1);
+  for (let n = 1; n <= sorted.length; n++) {
     for (let from = n - 1; from >= Math.max(0, n - MOST_SEQUENCES); from--) {
       const padded = (n - from) * sorted[from]!;
       if (padded > limit && from < n - 1) break;
-      const total = cost[from]! + padded + RUN_COST;
+      const total = cost[from]! + padded + price;
       if (total > cost[n]!) continue;
       cost[n] = total;
       start[n] = from;
     }
   }
-  const groups: number[][] = [];
-  for (let n = order.length; n > 0; n = start[n]!) groups.unshift(order.slice(start[n], n));
-  return groups;
+  let padded = 0;
+  for (let n = sorted.length; n > 0; n = start[n]!) padded += (n - start[n]!) * sorted[start[n]!]!;
+  return { start, padded };
 }

@@ -31,8 +31,11 @@ export interface ServedPolicies {
    * a policy of this name is replaced.
    */
   load(request: LoadRequest, options?: WaitOptions): Promise<PolicyInfo>;
-  /** Throws the error with names where it tells folders: where they lie is not a client's matter. */
-  refuseByName(cause: unknown): never;
+  /**
+   * Throws what a load failed with, with names where it tells folders: where they lie is not a
+   * client's matter.
+   */
+  refuseByName(cause: unknown, request: LoadRequest): never;
   list(): Promise<PolicyInfo[]>;
   update(request: UpdateRequest, options?: WaitOptions): Promise<UpdateResult>;
   unload(policy: string, options?: WaitOptions): Promise<void>;
@@ -145,10 +148,10 @@ export function servePolicies({ node, ...options }: ServedPoliciesOptions): Serv
     return named(info);
   }
 
-  function refuseByName(cause: unknown): never {
+  function refuseByName(cause: unknown, request: LoadRequest): never {
     if (!(cause instanceof CollmError)) throw cause;
     const { code, message } = cause;
-    throw new CollmError(code, withNames(message), { cause });
+    throw new CollmError(code, withNames(message, request), { cause });
   }
 
   async function update(request: UpdateRequest, options: WaitOptions): Promise<UpdateResult> {

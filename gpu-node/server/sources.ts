@@ -35,8 +35,11 @@ export interface Sources {
    * or the model that is an adapter on it; null where it has none of these names.
    */
   nameOfBase(base: string): Promise<string | null>;
-  /** A sentence with the names of models and checkpoints in the place of their folders. */
-  withNames(text: string): string;
+  /**
+   * A sentence with the names of models and checkpoints in the place of their folders, but where it
+   * quotes what the client wrote: that must not tell whether a path is one of them.
+   */
+  withNames(text: string, written: LoadRequest): string;
 }
 
 export function openSources({ models, checkpoints, fromHub }: SourceOptions): Sources {
@@ -94,7 +97,14 @@ export function openSources({ models, checkpoints, fromHub }: SourceOptions): So
     return known ?? (HUB_ID.test(base) && !existsSync(base) ? base : null);
   }
 
-  function withNames(text: string): string {
+  function withNames(text: string, { source, base }: LoadRequest): string {
+    const own = [source, base].map((written) => `'${written}'`).find((quote) =>
+      text.includes(quote)
+    );
+    return own === undefined ? toNames(text) : text.split(own).map(toNames).join(own);
+  }
+
+  function toNames(text: string): string {
     const { root } = checkpoints;
     let said = text.replaceAll(`${resolve(root)}/`, "").replaceAll(`'${root}/`, "'");
     for (const [name, folder] of models) {

@@ -42,7 +42,7 @@ export const VERBS = {
     request: loadRequest,
     answer: policyInfo,
     run: (policies, request, options) =>
-      policies.load(request, options).catch(policies.refuseByName),
+      policies.load(request, options).catch((cause) => policies.refuseByName(cause, request)),
   }),
   sample: verb({
     path: "/v1/sample",

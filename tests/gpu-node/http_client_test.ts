@@ -203,6 +203,21 @@ Deno.test("save brings a checkpoint here, leaves none there, and load takes it b
     assert.ok(!existsSync(join(plain, "training_state.json")));
   }));
 
+Deno.test("save replaces a checkpoint here, and no folder that holds anything else", () =>
+  withClient(async ({ node, folder }) => {
+    const target = join(folder, "saved");
+    await node.save("tiny", target);
+    await node.save("tiny", `${target}/`);
+    assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["saved"]);
+    for (const name of ["saved.writing", "saved.old"]) {
+      Deno.mkdirSync(join(folder, name));
+      Deno.writeTextFileSync(join(folder, name, "notes.md"), "mine");
+      await assert.rejects(node.save("tiny", target), code("conflict", /holds other files/));
+      assert.equal(Deno.readTextFileSync(join(folder, name, "notes.md")), "mine");
+      Deno.removeSync(join(folder, name), { recursive: true });
+    }
+  }));
+
 Deno.test("load of a folder survives lost connections on the way", () =>
   withClient(async ({ node, methods }) => {
     const info = await node.load({ policy: "again", source: TINY });

@@ -179,6 +179,15 @@ Deno.test("POST /v1/policies refuses hub ids unless the server allows them", () 
     }
   }));
 
+Deno.test("a refusal repeats what the client wrote, also where that is a folder served here", () => {
+  const models = new Map([["named", "owner/model"]]);
+  const { withNames } = openSources({ models, checkpoints: new Checkpoints("nowhere") });
+  const text = "Cannot load policy 'p': 'owner/model' is on a hub, not 'owner/model/config.json'";
+  const asked = { policy: "p", source: "owner/model" };
+  assert.match(withNames(text, asked), /: 'owner\/model' is on a hub, not 'named\/config.json'$/);
+  assert.match(withNames(text, { ...asked, source: "x" }), /: 'named' is on a hub/);
+});
+
 Deno.test("servePolicies takes a hub id to the hub where that is allowed", async () => {
   const kernel = new Kernel(await cpuDevice());
   const asked: string[] = [];

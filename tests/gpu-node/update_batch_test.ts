@@ -61,6 +61,9 @@ Deno.test("microBatches puts every sequence into one run within the limit, longe
         assert.ok(group.every((i) => lengths[i]! <= longest));
         assert.ok(group.length === 1 || group.length * longest <= limit);
       }
+      const padded = sum(groups.map((group) => group.length * lengths[group[0]!]!));
+      const padding = padded - sum(lengths);
+      assert.ok(padding < 64 || padding < 0.15 * padded, `${padding} of ${padded}`);
     },
   ));
 });

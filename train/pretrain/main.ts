@@ -8,7 +8,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { loadCommander } from "../../deps.ts";
 import { cpuDevice } from "../../gpu-node/device.ts";
 import { Kernel } from "../../gpu-node/kernel.ts";
-import { requireReplaceable } from "../../gpu-node/model/export.ts";
+import { requireReplaceable } from "../../gpu-node/model/folder.ts";
 import { writeFreshCheckpoint } from "../../gpu-node/model/initialize.ts";
 import { loadTokenizer } from "../../gpu-node/model/tokenizer.ts";
 import { mean } from "../../shared/algorithms/moments.ts";
