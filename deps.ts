@@ -13,6 +13,7 @@ export { upgradeWebSocket } from "hono/deno";
 /** A server on node:http, and its way to WebSockets. */
 export { serve as serveNode, upgradeWebSocket as upgradeNodeWebSocket } from "@hono/node-server";
 export type { WebSocketServerLike } from "@hono/node-server";
+export { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 export { bearerAuth } from "hono/bearer-auth";
 export { bodyLimit } from "hono/body-limit";
 export { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";

@@ -64,7 +64,7 @@ const LASTING: ReadonlySet<ScheduledVerb> = new Set([...WRITES, "save"]);
  * after the last that came.
  */
 const PATIENCE = 0.2;
-const QUIET = 5;
+const QUIET = 10;
 
 export function openScheduler(node: BatchNode, options: SchedulerOptions = {}): ScheduledNode {
   const { requests = 1024, numbers = 2 ** 27, rows = 512, onCall } = options;

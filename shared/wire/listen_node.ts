@@ -3,9 +3,14 @@
  * millisecond a request, but `request.signal` is aborted whenever a client goes away, which gives
  * up work that takes seconds. WebSockets are opened by `upgradeNodeWebSocket`.
  */
-import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import { loadWebSocketClient, serveNode, type WebSocketServerLike } from "../../deps.ts";
+import {
+  loadWebSocketClient,
+  RESPONSE_ALREADY_SENT,
+  serveNode,
+  type WebSocketServerLike,
+} from "../../deps.ts";
 import {
   addressError,
   type Listening,
@@ -30,10 +35,12 @@ export async function listenNode(
   const server = serveNode({
     async fetch(request, bindings) {
       const response = await handler(request, bindings);
-      const { incoming, outgoing } = bindings as { incoming: IncomingMessage; outgoing: unknown };
+      const { incoming, outgoing } = bindings as Bindings;
       // A WebSocket that is refused: the library would leave out why.
       if (!outgoing && response.status >= 400) await refuse(incoming.socket, response);
-      return response;
+      if (!outgoing || incoming.method === "HEAD" || !isJson(response)) return response;
+      await sendWhole(outgoing, response);
+      return RESPONSE_ALREADY_SENT;
     },
     ...{ hostname: host, port, websocket: { server: sockets as WebSocketServerLike } },
     // The process's own Request and Response stay what they are.
@@ -55,6 +62,25 @@ export async function listenNode(
     sockets.close();
     end();
   });
+}
+
+interface Bindings {
+  incoming: IncomingMessage;
+  /** Absent where a WebSocket is asked for. */
+  outgoing?: ServerResponse;
+}
+
+const isJson = (response: Response): boolean =>
+  /^application\/([\w.-]+\+)?json\b/.test(response.headers.get("content-type") ?? "");
+
+/**
+ * Sends an answer that is there at once. The library reads each as a stream, which takes a timer's
+ * millisecond and half as much work again.
+ */
+async function sendWhole(outgoing: ServerResponse, response: Response): Promise<void> {
+  const body = await response.bytes();
+  const fields = { ...Object.fromEntries(response.headers), "content-length": body.length };
+  outgoing.writeHead(response.status, fields).end(body);
 }
 
 /** Answers a request that wanted another protocol, and ends its connection. */
