@@ -4,7 +4,15 @@
  * that fails and keeps what was earned; at most 4, for a single agent 2.1.
  */
 import { CollmError } from "../../errors.ts";
-import { hasReturn, hasReturnReference, ignoredReference, isWrapper, usesAux } from "./analysis.ts";
+import {
+  hasReturn,
+  hasReturnReference,
+  ignoredReference,
+  isWrapper,
+  isWrapperReference,
+  usesAux,
+  usesAuxReference,
+} from "./analysis.ts";
 import { contextOf, extract, withFutureFirst } from "./clean.ts";
 import {
   functionReference,
@@ -78,10 +86,11 @@ export async function judge(
   completions: { aux: string; main: string },
   setting: Setting,
 ): Promise<Report> {
-  const { aux, main, code, tests } = setting.reference
+  const { reference } = setting;
+  const { aux, main, code, tests } = reference
     ? prepareReference(task, completions)
     : await prepare(sandbox, task, completions);
-  const returns = setting.reference ? hasReturnReference : hasReturn;
+  const returns = reference ? hasReturnReference : hasReturn;
   const report: Report = {
     ...{ aux, main, aux_defined: returns(aux), main_defined: returns(main) },
     ...{ parsed: false, problem: null, passed: 0, timeouts: 0, uses_aux: false, wrapper: false },
@@ -91,13 +100,15 @@ export async function judge(
   if (report.main_defined) {
     const verdict = await sandbox.run({
       ...{ code, entry: task.entry_point, tests: tests.map((test) => test.run) },
-      ...{ setup: task.prompt, time_limit_s: setting.time_limit_s },
+      // As published, tests have the imports of a problem's text alone, not its helpers.
+      setup: reference ? importsReference(task.prompt) : task.prompt,
+      time_limit_s: setting.time_limit_s,
     });
     readVerdict(report, verdict);
     if (report.passed > 0 && aux !== "") {
-      report.uses_aux = usesAux(main);
-      report.wrapper = isWrapper(main);
-      report.ignored = setting.reference ? ignoredReference(main) : await notes(sandbox, main);
+      report.uses_aux = (reference ? usesAuxReference : usesAux)(main);
+      report.wrapper = (reference ? isWrapperReference : isWrapper)(main);
+      report.ignored = reference ? ignoredReference(main) : await notes(sandbox, main);
     }
   }
   report.reward = rewardOf(report).total;

@@ -44,7 +44,7 @@ sandboxTest(
     );
     assert.ok(!start.observations["agent_1"]!.text.includes("assert"), "tests stay unseen");
     const first = await environment.step(task, start.state, POOR);
-    close(first.rewards["agent_1"]!, 0.4 + 0.6 + 0.5 + 0.5 + 0.5, "a wrapper, one test of two");
+    close(first.rewards["agent_1"]!, 0.4 + 0.6 + 0.5 + 0.5 + 0.5 + 1, "one test of two");
     assert.equal(first.terminations["agent_1"], false);
     const last = await environment.step(task, JSON.parse(JSON.stringify(first.state)), GOOD);
     assert.equal(last.rewards["agent_2"], 4);
@@ -80,7 +80,9 @@ sandboxTest(
       main,
       /Tests passed: 1 of 2\n- Failed \(AssertionError\): assert add\(5, 7\) == 12/,
     );
-    assert.match(main, /only passes on what aux returns/);
+    assert.ok(!main.includes("only passes on"), main);
+    const passing = { agent_1: AUX, agent_2: "def add(a, b):\n    return aux(a, b)\n" };
+    assert.match((await told(passing, {}, tools))[1], /only passes on what aux returns/);
     assert.ok(aux.includes("return a + b") && !aux.includes("13"), "own answers only");
     const [, slice] = await told(POOR, {}, tools);
     assert.match(slice, /Tests passed: 1 of 1/);

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import {
   ignoredReference,
-  isWrapper,
-  usesAux,
+  isWrapperReference,
+  usesAuxReference,
   visibleTests,
 } from "../../../shared/environments/coding/analysis.ts";
 import {
@@ -58,8 +58,8 @@ check(
   unit.extract_test_cases,
   ({ test, entry_point }) => testsReference(test, entry_point),
 );
-check("isWrapper", unit.is_wrapper, isWrapper);
-check("usesAux", unit.uses_aux, usesAux);
+check("isWrapperReference", unit.is_wrapper, isWrapperReference);
+check("usesAuxReference", unit.uses_aux, usesAuxReference);
 check("ignoredReference", unit.ignored_calls_as_shipped, ignoredReference);
 check(
   "visibleTests",
