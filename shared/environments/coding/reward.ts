@@ -134,7 +134,7 @@ async function prepare(
   const aux = extract(completions.aux, "aux");
   const main = extract(completions.main, task.entry_point);
   const context = contextOf(task.prompt, task.entry_point);
-  const parts = [context, aux.code && aux.beside, aux.code, main.beside, main.code];
+  const parts = [context, aux.program, main.program];
   const read = await sandbox.ask<{ tests: string[]; error: unknown }>({
     ...{ op: "split", test: task.test, entry: task.entry_point },
   });

@@ -91,6 +91,7 @@ sandboxTest("ask gives the published notes on unused results, and right ones", a
 Deno.test("extract and parametersOf take a megabyte of anything in time that follows its length", () => {
   // With time that follows its square these would take hours.
   const units = ["\r", "\u2028", "\n", " ", "\t", "```", "\r```", "def f(", "def f(x):\r", "@d\r"];
+  units.push('"""', "f'{", "x;", "g()\n", "[", "else: ", " def f():\n", "- ```\n");
   for (const unit of units) {
     const text = unit.repeat(Math.ceil(1e6 / unit.length));
     for (const before of ["", "```python\n", "def f(x):\n    return "]) {
