@@ -87,6 +87,26 @@ sandboxTest("run stops what takes too long, test by test", async (sandbox) => {
   assert.match(endless.cause!, /^Program stopped: .*time limit|^Tests stopped: /);
 });
 
+sandboxTest("run fails a test that took too long, whatever the test catches", async (sandbox) => {
+  const code =
+    "def solve(x):\n    if x < 0: raise ValueError\n    while x > 1: pass\n    return x\n" +
+    "def own(x):\n    try:\n        return solve(x)\n    except:\n        return x\n";
+  const hide = (test: string) => `try:\n    ${test}\nexcept:\n    pass`;
+  const late = [
+    hide("assert solve(2) == 2"),
+    "import contextlib\nwith contextlib.suppress(BaseException):\n    assert solve(2) == 2",
+    `for n in [2] * 99:\n    ${hide("solve(n)").replaceAll("\n", "\n    ")}\nassert solve(1) == 1`,
+    "assert own(2) == 2",
+    hide("while True: pass"),
+  ];
+  const tests = [...late, hide("solve(-1)"), "assert solve(1) == 1"];
+  const program = { code, entry: "solve", tests, time_limit_s: 0.3, most_timeouts: 9 };
+  const verdict = await sandbox.run(program);
+  const types = verdict.tests.map(({ passed, error }) => passed ? "ok" : error!.type);
+  assert.deepEqual(types, [...late.map(() => "TimeoutError"), "ok", "ok"], JSON.stringify(verdict));
+  assert.equal(verdict.timeouts, late.length);
+});
+
 sandboxTest("run lets no exception of a program end a loop of the tests", async (sandbox) => {
   const test = "assert all(map(lambda n: solve(n) == n, [1, 2]))";
   for (const kind of ["StopIteration", "StopAsyncIteration", "GeneratorExit"]) {

@@ -133,8 +133,10 @@ function judgeMs(program: Program): number {
   return Math.max(limitMs(program), 2000);
 }
 
-function judgeJob({ entry, tests, setup = "", most_timeouts = MOST_TIMEOUTS }: Program): string {
-  return JSON.stringify({ op: "judge", entry, tests, setup, most_late: most_timeouts });
+function judgeJob(program: Program): string {
+  const { entry, tests, setup = "", most_timeouts: most_late = MOST_TIMEOUTS } = program;
+  const limit = judgeMs(program) / 1000;
+  return JSON.stringify({ op: "judge", entry, tests, setup, most_late, limit });
 }
 
 /** Runs a program whose tests the judge has been given. @throws Gone when a process ends. */

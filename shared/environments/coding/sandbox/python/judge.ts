@@ -7,6 +7,25 @@ class _Late(BaseException):
     """A call took too long."""
 
 
+class _Clock:
+    """
+    What a test took too long for: a call, or its own computing since it last heard of one. A test
+    may catch what ends it, as a bare except does; it has failed all the same.
+    """
+
+    def __init__(self, limit):
+        self.limit = limit - 2 * _HOLD_S
+        self.start()
+
+    def start(self):
+        self.late = False
+        self.since = time.perf_counter()
+
+    def is_late(self):
+        self.late = self.late or time.perf_counter() - self.since >= self.limit
+        return self.late
+
+
 # Raised in a test, these would quietly end a loop of its own.
 _ENDINGS = ("StopIteration", "StopAsyncIteration", "GeneratorExit")
 
@@ -28,8 +47,9 @@ def _judge(job):
             pass  # a test that needs what is missing says so
     lines = _Lines()
     known = []
+    clock = _Clock(job["limit"])
     for name in plan.stand_ins:
-        space[name] = _stand_in(name, known, lines)
+        space[name] = _stand_in(name, known, lines, clock)
     late = 0
     for index, (tree, error) in enumerate(parsed):
         # A test has at most one call that is made ahead, and no other test may have its outcome.
@@ -40,20 +60,25 @@ def _judge(job):
         is_late = False
         if tree is not None:
             error = None
+            clock.start()
             try:
                 exec(compile(tree, "<test>", "exec"), space)
             except (_Late, KeyboardInterrupt):
                 is_late = True
-                late += 1
-                error = {"type": "TimeoutError", "message": ""}
             except BaseException as caught:
                 error = _error(caught)
+            if is_late or clock.is_late():
+                is_late = True
+                late += 1
+                error = {"type": "TimeoutError", "message": ""}
         lines.add({"ok": error is None, "late": is_late, "error": error})
     lines.flush()
 
 
-def _stand_in(name, known, lines):
+def _stand_in(name, known, lines, clock):
     def stand_in(*args, **named):
+        if clock.is_late():
+            raise _Late()
         if known:
             outcome = known.pop()
         else:
@@ -61,6 +86,8 @@ def _stand_in(name, known, lines):
             lines.held.append({"call": [0, name, text]})
             lines.flush()
             outcome = _read()["outcome"]
+        clock.since = time.perf_counter()
+        clock.late = "late" in outcome
         return _open(outcome, args)
     return stand_in
 
