@@ -1,11 +1,13 @@
 /** The real data sets: every task loads, every canonical solution passes, no empty one does. */
 import assert from "node:assert/strict";
 import { createCoding } from "../../../shared/environments/coding/index.ts";
+import { judge } from "../../../shared/environments/coding/reward.ts";
 import { openSandbox } from "../../../shared/environments/coding/sandbox/index.ts";
 import { taskOfRow } from "../../../shared/environments/coding/task.ts";
 import { registerDataSet } from "../../../shared/environments/data/data_set.ts";
 import { readRows } from "../../../shared/environments/data/rows.ts";
 import { dataTest } from "../../support/data.ts";
+import { sandboxTest } from "./sandbox.ts";
 
 const rowsOf = async (path: string) => await readRows(path, await Deno.readFile(path));
 
@@ -67,3 +69,91 @@ Deno.test("taskOfRow reads rows of MBPP", () => {
   });
   assert.throws(() => taskOfRow({ text: "x" }, "row 7"), { message: /^Cannot read.*row 7/ });
 });
+
+/** Rows in the forms of both versions of MBPP, whose own solutions pass and an empty one fails. */
+const ROWS: Record<string, Record<string, unknown>> = {
+  full: {
+    ...{ task_id: 1, text: 'The "sum" of \\d and """more"', test_setup_code: "" },
+    code: "def extra(n):\r\n    return n\r\ndef total(xs, by={'a': 1}):\r\n    return sum(xs)",
+    test_list: ["assert total([1, 2]) == 3", "assert total([4]) == 4"],
+    challenge_test_list: ["assert total([]) == 5"],
+  },
+  module_around: {
+    ...{ prompt: "Area.", test_imports: ["import math"] },
+    code: "import math\ndef area(r): return math.pi * r ** 2",
+    test_list: ["assert math.isclose(area(1), math.pi)", "assert area(0) == math.gcd(0, 0)"],
+  },
+  module_of_the_solution: {
+    ...{ prompt: "Count.", test_imports: [] },
+    code: "from collections import Counter as C\ndef count(xs):\n    return dict(C(xs))",
+    test_list: ["assert count([1, 1]) == dict(C([1, 1]))"],
+  },
+  lines: {
+    ...{ prompt: "Twice.", test_imports: ["import re", "import math"] },
+    code: "def twice(x: int,\n          n: dict = {1: 2}) -> int:\n    return x * n[1]",
+    test_list: [
+      "assert twice(\n  2\n) == 4",
+      'x = """\ntwice(\n"""\nassert twice(x) == x + x',
+      "for twice_of in [1,\n2]:\n    assert twice(twice_of, n={1: 2}) == 2 * twice_of",
+    ],
+  },
+  constant_in_the_head: {
+    ...{ prompt: "More.", test_imports: [] },
+    code: "from typing import List\nN = 1\ndef more(x: List[int], n=N): return x[0] + n",
+    test_list: ["assert not more([1]) != 2", "assert more([1], n=2) == 3"],
+  },
+  setup: {
+    ...{ text: "Longest.", test_setup_code: "words = ['a', 'bc']\nlimit = 2" },
+    code: "def longest(ws):\n    return max(map(len, ws))",
+    test_list: ["assert longest(words) == limit"],
+  },
+};
+
+sandboxTest("taskOfRow makes tasks of rows of MBPP that their solutions pass", async (sandbox) => {
+  for (const [name, row] of Object.entries(ROWS)) {
+    const task = taskOfRow(row, name);
+    assert.doesNotMatch(task.prompt, /return|sum\(|isclose/, name);
+    const score = async (main: string) => {
+      const setting = { reference: false, time_limit_s: 10 };
+      return (await judge(sandbox, task, { aux: "", main }, setting)).reward;
+    };
+    assert.equal(await score(String(row["code"])), 2.1, `${name}: ${JSON.stringify(task)}`);
+    const empty = await score(`def ${task.entry_point}(*args, **named):\n    return None`);
+    assert.equal(empty, 1.1, name);
+    const head = await score(`${task.prompt}    return None`);
+    assert.equal(head, 1.1, `${name}: the prompt is no Python`);
+  }
+  assert.deepEqual(
+    taskOfRow({ text: "x", test_list: ["assert math.floor(sorted(f(1))) == 2"] }, "").entry_point,
+    "f",
+  );
+});
+
+sandboxTest(
+  "taskOfRow shows classes of a solution whose objects its tests give",
+  async (sandbox) => {
+    const code =
+      "def longest(pairs, n):\n    pairs.sort(key=lambda p: p.b)\n    return pairs[n - 1].b";
+    const task = taskOfRow({
+      text: "Longest chain.",
+      code: "import sys\nclass Pair(object):\n    def __init__(self, a, b):\n        self.a = a\n" +
+        `        self.b = [b][0]\n${code}`,
+      test_list: [
+        "assert longest([Pair(5, 24), Pair(15, 25)], 2) == 25",
+        "assert longest([Pair(None, 7)], n=1) == 7",
+      ],
+    }, "row 0");
+    assert.equal(task.entry_point, "longest");
+    assert.equal(
+      task.prompt,
+      "class Pair(object):\n    def __init__(self, a, b):\n        self.a = a\n" +
+        '        self.b = [b][0]\n\ndef longest(pairs, n):\n    """Longest chain."""\n',
+    );
+    const setting = { reference: false, time_limit_s: 10 };
+    const score = async (main: string) =>
+      (await judge(sandbox, task, { aux: "", main }, setting)).reward;
+    assert.equal(await score(code), 2.1);
+    assert.equal(await score(`class Pair(int): pass\n\nP = Pair\n${code}`), 2.1);
+    assert.equal(await score(code.replace("[n - 1].b", "[0].a")), 1.1);
+  },
+);

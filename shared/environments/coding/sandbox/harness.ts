@@ -16,7 +16,7 @@ import { VALUES } from "./python/values.ts";
 const CORE = String.raw`
 import ast, bisect, builtins, collections, copy, dataclasses, datetime, decimal, enum, fractions
 import functools, hashlib, heapq, itertools, json, math, operator, os, random, re, statistics
-import string, sys, time, typing
+import string, sys, time, types, typing
 
 _CHANNEL = 200
 _HOLD_S = 0.02

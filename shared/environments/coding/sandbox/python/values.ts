@@ -1,6 +1,7 @@
 /**
  * Values across the border between program and tests, in Python: plain data only, taken with the
- * methods of the built-in types whatever a value's own claim. Anything else cannot cross.
+ * methods of the built-in types whatever a value's own claim, and arguments of classes that the
+ * tests have from the setup. Anything else cannot cross.
  */
 export const VALUES = String.raw`
 class _Unplain(Exception):
@@ -51,7 +52,19 @@ def _encode(value, room):
         return {"q": [_encode(part, room) for part in value]}
     if hasattr(kind, "__next__"):
         return {"n": [_encode(part, room) for part in value]}
+    if kind.__module__ == "tests" and hasattr(value, "__dict__"):
+        return {"O": [kind.__name__, _encode(dict(value.__dict__), room)]}
     raise _Unplain("a value of type " + kind.__name__[:100])
+
+
+def _object(name, fields):
+    """An object of the program's class by that name, as it is, or of none that it has."""
+    try:
+        made = object.__new__(_program[name])
+        made.__dict__.update(fields)
+        return made
+    except Exception:
+        return types.SimpleNamespace(**fields)
 
 
 _DECODERS = {
@@ -68,6 +81,7 @@ _DECODERS = {
     "F": lambda data: fractions.Fraction(*map(_decode, data)),
     "q": lambda data: collections.deque(_decode(part) for part in data),
     "n": lambda data: iter([_decode(part) for part in data]),
+    "O": lambda data: _object(data[0], _decode(data[1])),
 }
 
 
