@@ -9,11 +9,11 @@ const GOOD = { code: ECHO, entry: "f", tests: ["assert f(1) == 1"] };
 sandboxTest("run holds the limit of a whole program for slow tests too", async (sandbox) => {
   const slow = "import time\nend = time.time() + 0.7\nwhile time.time() < end: pass\n";
   const tests = Array.from({ length: 9 }, () => `${slow}assert f(1) == 1`);
-  await sandbox.run(GOOD);
-  const start = performance.now();
   const verdict = await sandbox.run({ ...GOOD, tests, time_limit_s: 0.1 });
-  assert.ok(performance.now() - start < 4000);
-  assert.ok(verdict.tests[0]!.passed && verdict.passed < 4, JSON.stringify(verdict));
+  // Each takes 0.7 s of the 2 s, whatever the machine.
+  assert.ok(verdict.passed < 4, JSON.stringify(verdict));
+  const types = verdict.tests.slice(verdict.passed).map(({ error }) => error?.type);
+  assert.deepEqual(types, Array(9 - verdict.passed).fill("Ended"));
   assert.match(verdict.cause!, /^Tests stopped: the whole program took more than 2 s$/);
   assert.equal((await sandbox.run(GOOD)).passed, 1);
 });
@@ -63,16 +63,24 @@ sandboxTest("run keeps no handle of processes that ended", async () => {
 
 sandboxTest("run waits for no flood of the last program", async () => {
   const sandbox = openSandbox({ lanes: 1 });
-  const code = "import os\nwrite = os.write\n" +
-    "def again(*a):\n    while True: write(200, b'0\\n')\n" +
+  /** Instead of waiting for the next program, the process of this one does something else. */
+  const instead = (what: string) =>
+    `import os\nwrite = os.write\ndef again(*a):\n    while True: ${what}\n` +
     "def f(x):\n    os.read = again\n    return x\n";
   await sandbox.run(GOOD);
-  // By then the spare process has started.
-  await new Promise((resolve) => setTimeout(resolve, 1500));
-  assert.equal((await sandbox.run({ ...GOOD, code })).passed, 1);
-  const start = performance.now();
-  assert.equal((await sandbox.run(GOOD)).passed, 1);
-  assert.ok(performance.now() - start < 1900, `${performance.now() - start}`);
+  const after = async (code: string): Promise<number> => {
+    assert.equal((await sandbox.run({ ...GOOD, code })).passed, 1);
+    const start = performance.now();
+    assert.equal((await sandbox.run(GOOD)).passed, 1);
+    return performance.now() - start;
+  };
+  // For a silent one it waits; both need a new process. Taken in turn, for the load changes.
+  const [floods, silences]: [number[], number[]] = [[], []];
+  for (let round = 0; round < 3; round++) {
+    silences.push(await after(instead("pass")));
+    floods.push(await after(instead("write(200, b'0\\n')")));
+  }
+  assert.ok(Math.min(...floods) < Math.min(...silences), `${floods} against ${silences}`);
   await sandbox.close();
 });
 
