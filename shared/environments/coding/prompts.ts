@@ -92,7 +92,7 @@ export function expandCompact(task: CodingTask, texts: readonly string[]): strin
   const names = texts.length === 1 ? [task.entry_point] : ["aux", task.entry_point];
   return texts.map((text, agent) => {
     const expression = text.split("\n", 1)[0]!.trim();
-    // By way of a variable: a main function of one line counts as a wrapper of its helper.
+    // By way of a variable: as published, a main function of one line wraps its helper.
     return expression === ""
       ? ""
       : `def ${names[agent]}(${parameters}):\n    r = ${expression}\n    return r\n`;

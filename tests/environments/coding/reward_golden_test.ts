@@ -61,3 +61,22 @@ for (const reference of [true, false]) {
     close(cases.length > 0 ? 0 : 1, 0, "there are cases");
   });
 }
+
+sandboxTest(
+  "judge gives tests the problem's helpers, as published its imports alone",
+  async (sandbox) => {
+    const task = {
+      prompt: "from math import floor as low\n\ndef double(x):\n    return 2 * x\n\ndef f(x):\n",
+      test: "def check(candidate):\n    assert candidate(2) == double(2)\n" +
+        "    assert candidate(1) == low(2.5)\n",
+      entry_point: "f",
+    };
+    const passed = async (reference: boolean) => {
+      const completions = { aux: "", main: "def f(x):\n    return x + x\n" };
+      const report = await judge(sandbox, task, completions, { reference, time_limit_s: 10 });
+      return report.tests.map((test) => test.passed);
+    };
+    assert.deepEqual(await passed(false), [true, true]);
+    assert.deepEqual(await passed(true), [false, true]);
+  },
+);
