@@ -42,7 +42,7 @@ Deno.test("defineEnvironment makes an environment of its functions", async () =>
     agent_2: 1 - 7 / 27,
     agent_3: 1 - 7 / 27,
   });
-  assert.match(step.observations["agent_1"]!.text, /^1 of 3 sum 27 last 10 I say 10 none:$/);
+  assert.match(step.observations["agent_1"]!.text, /^1 of 3 sum 27 last 20:$/);
   assert.deepEqual(await environment.score(item.task, first), {
     rewards: step.rewards,
     components: step.components,
