@@ -5,6 +5,7 @@
  */
 import { z } from "../../deps.ts";
 import { CollmError, suggest } from "../errors.ts";
+import { deepest, expectation, type Issue, keysAt, pathText, valueAt } from "../wire/parse.ts";
 
 /**
  * `input` with the defaults of `schema` filled in.
@@ -33,19 +34,61 @@ export function readFields<Shape extends z.ZodRawShape>(
       );
     }
   }
+  const place = (path: readonly PropertyKey[]) => `${noun} '${pathText(path)}'`;
+  const hidden = hiddenKey(input);
+  if (hidden) throw new CollmError("invalid_request", `${what}: unknown ${place(hidden)}`);
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const issue = result.error.issues[0]!;
-  const key = String(issue.path[0] ?? "");
-  const value = (input as Record<string, unknown>)[key];
-  const reason = value === undefined ? "it is missing" : lowerFirst(issue.message);
-  throw new CollmError("invalid_request", `${what}: ${noun} '${key}' is ${show(value)}: ${reason}`);
+  const first = result.error.issues[0]!;
+  const issue = isUsual(first) ? deepest(first) : first;
+  if (issue.code === "unrecognized_keys") {
+    const key = issue.keys[0]!.slice(0, 60);
+    const hint = suggest(key, keysAt(schema, issue.path));
+    throw new CollmError(
+      "invalid_request",
+      `${what}: unknown ${place([...issue.path, key])}, ${hint}`,
+    );
+  }
+  const value = valueAt(input, issue.path);
+  const reason = value === undefined ? "it is missing" : reasonOf(issue);
+  throw new CollmError(
+    "invalid_request",
+    `${what}: ${place(issue.path)} is ${show(value)}: ${reason}`,
+  );
+}
+
+/** A schema's own words where it has some, else what it expects. */
+function reasonOf(issue: Issue): string {
+  if (issue.code === "invalid_key") return lowerFirst(issue.issues[0]?.message ?? issue.message);
+  return isUsual(issue) ? `expected ${expectation(issue)}` : lowerFirst(issue.message);
+}
+
+const isUsual = ({ message }: Issue) => /^(Invalid|Too (small|big)|Unrecognized)\b/.test(message);
+
+/** Path of a key that a schema would drop without a word. */
+function hiddenKey(value: unknown): string[] | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (Object.hasOwn(value, "__proto__")) return ["__proto__"];
+  for (const [key, inner] of Object.entries(value)) {
+    const found = hiddenKey(inner);
+    if (found) return [key, ...found];
+  }
+  return undefined;
 }
 
 /** A value as JSON, short enough for one sentence. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const text = jsonText(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** Nothing for what is no JSON, which a sentence must be able to name too. */
+function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }
 
 function lowerFirst(text: string): string {

@@ -7,7 +7,7 @@ import { z } from "../../deps.ts";
 import { CollmError, type ErrorCode, suggest } from "../errors.ts";
 import { parseJson, requireJson } from "./body.ts";
 
-type Issue = z.core.$ZodIssue;
+export type Issue = z.core.$ZodIssue;
 
 /** `value` as `schema` describes it; throws CollmError naming the first wrong field. */
 export function parse<S extends z.ZodType>(
@@ -68,7 +68,7 @@ export function complaint(error: z.ZodError, value: unknown, schema?: z.ZodType)
 }
 
 /** Of a union, the issue of the branch that fits best: one that fails further inside. */
-function deepest(issue: Issue): Issue {
+export function deepest(issue: Issue): Issue {
   if (issue.code !== "invalid_union") return issue;
   const rank = ({ code, path }: Issue) => code === "unrecognized_keys" ? Infinity : path.length;
   let best: Issue | undefined;
@@ -80,7 +80,8 @@ function deepest(issue: Issue): Issue {
   return best ? { ...best, path: [...issue.path, ...best.path] } : issue;
 }
 
-function expectation(issue: Issue): string {
+/** What a schema expected, as the end of a sentence. */
+export function expectation(issue: Issue): string {
   switch (issue.code) {
     case "invalid_type":
       return {
@@ -111,12 +112,13 @@ function expectation(issue: Issue): string {
 const unit = (origin: string): string =>
   origin === "array" ? " entries" : origin === "string" ? " characters" : "";
 
-const pathText = (path: readonly PropertyKey[]): string =>
+/** A path as it is written in code: `a.b[0]`. */
+export const pathText = (path: readonly PropertyKey[]): string =>
   path.map((key, i) => typeof key === "number" ? `[${key}]` : `${i ? "." : ""}${String(key)}`)
     .join("").slice(0, 120);
 
 /** Field names that the object schema at `path` knows; empty where it cannot be told. */
-function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+export function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let at: unknown = schema;
   for (const key of path) {
     at = unwrap(at);
@@ -137,7 +139,8 @@ function unwrap(schema: unknown): unknown {
   return schema;
 }
 
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+/** What is at `path` in `value`. */
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
 }
 

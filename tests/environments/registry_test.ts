@@ -56,3 +56,35 @@ Deno.test("createEnvironment refuses bad option values and names them", () => {
   assert.match(message({ ...compact, feedback: "score_feedback" }), /needs prompt_style 'paper'/);
   assert.match(message({ ...compact, provide_graph: false }), /needs prompt_style 'paper'/);
 });
+
+Deno.test("options and inline tasks are refused in one sentence with the whole path of the key", () => {
+  const of = (json: string) => JSON.parse(json) as Record<string, unknown>;
+  const created = (id: string, json: string) =>
+    refusal(() => createEnvironment(id, of(json))).message.replace(/^Cannot create [^:]*: /, "");
+  const house = (json: string) => created("house_build", json);
+  assert.equal(house('{"sizes":[[6,7,2]]}'), "option 'sizes[0][2]' is 2: expected at least 3");
+  assert.equal(house('{"sizes":[[6,"x",5]]}'), "option 'sizes[0][1]' is \"x\": expected a number");
+  assert.equal(house('{"sizes":3}'), "option 'sizes' is 3: expected a list");
+  assert.equal(house('{"turns":1.5}'), "option 'turns' is 1.5: expected a whole number");
+  assert.equal(
+    created("mbpp", '{"sandbox_slice":"x"}'),
+    "option 'sandbox_slice' is \"x\": it must be a whole number, all or null",
+  );
+  assert.match(house('{"__proto__":{"turns":1}}'), /^unknown option '__proto__', known: /);
+
+  const task = (json: string) =>
+    refusal(() => createEnvironment("resource_gathering").task(of(`{"map":["..WSI"],${json}}`)))
+      .message.replace(/^Cannot read [^:]*: /, "");
+  assert.equal(task('"goal":{"W":1,"S":1}'), "field 'goal.I' is undefined: it is missing");
+  assert.equal(task('"goal":{"W":1,"S":1,"I":"a"}'), "field 'goal.I' is \"a\": expected a number");
+  assert.equal(
+    task('"goal":{"W":1,"S":1,"I":1,"X":1}'),
+    "unknown field 'goal.X', did you mean 'W'?",
+  );
+  assert.match(task('"__proto__":1'), /^unknown field '__proto__', known: map, /);
+  assert.equal(
+    refusal(() => createEnvironment("house_build").task(of('{"layers_by_y":{"__proto__":[]}}')))
+      .message,
+    "Cannot read HouseBuild task: unknown field 'layers_by_y.__proto__'",
+  );
+});

@@ -33,7 +33,10 @@ const OPTIONS = z.object({
   /** What agents are told from turn 2 on. */
   feedback: z.enum(FEEDBACK_MODES).default("level_feedback"),
   /** Tests that feedback may show: the first so many, all (0, null, "all"), the last (negative). */
-  sandbox_slice: z.union([z.int(), z.literal("all"), z.null()]).default(1),
+  sandbox_slice: z.union(
+    [z.int(), z.literal("all"), z.null()],
+    "it must be a whole number, all or null",
+  ).default(1),
   /** Seconds for loading a program and for each of its tests. */
   time_limit_s: z.number().min(0.1).max(60).default(10),
   /** Name of a data set that this process was started with; `builtin`: small tasks of our own. */

@@ -230,7 +230,7 @@ Deno.test("task refuses unknown ids and broken houses and names the field", () =
   refuse({ layers_by_y: { "0": ["ACA"] } }, /must have 2 cells/);
   refuse({ layers_by_y: { "0": ["AX"] } }, /letter 'X' is not in the inventory/);
   refuse({ inventory: { A: "air", C: "Stone" } }, /lower-case/);
-  refuse({ spider_attacks: [-1] }, /field 'spider_attacks'/);
+  refuse({ spider_attacks: [-1] }, /field 'spider_attacks\[0\]'/);
   refuse({ max_commands: 0 }, /field 'max_commands' is 0/);
   for (
     const input of [null, 3, [], "house_build_9999", "house_build_eval_6x7x7_064", { id: "x" }]
@@ -244,7 +244,7 @@ Deno.test("createHouseBuild refuses options that do not go together", () => {
     assert.throws(() => createHouseBuild(options), { name: "CollmError", message });
   refuse({ prompt_style: "compact", feedback: "perfect_feedback" }, /needs prompt_style 'paper'/);
   refuse({ feedback: "resource_schedule", limited_resource: false }, /needs limited_resource true/);
-  refuse({ sizes: [[6, 7, 99]] }, /option 'sizes'/);
+  refuse({ sizes: [[6, 7, 99]] }, /option 'sizes\[0\]\[2\]' is 99/);
   refuse({ agents: 3 }, /it must be 1 or 2/);
 });
 

@@ -32,7 +32,10 @@ export const RULES = {
 
 const HOUSE = {
   /** A name of the caller's, kept in the item's id. */
-  task_id: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).optional(),
+  task_id: z.string().regex(
+    /^[A-Za-z0-9_-]{1,64}$/,
+    "it must be 1 to 64 letters, digits, _ and -",
+  ).optional(),
   local_bbox_from: position,
   local_bbox_to: position,
   inventory: z.record(letter, block),
