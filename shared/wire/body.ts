@@ -46,7 +46,7 @@ export function requireJson(header: string | undefined): void {
   );
 }
 
-/** JSON of bounded depth; throws invalid_request naming `what`. */
+/** JSON of bounded depth without `__proto__`; throws invalid_request naming `what`. */
 export function parseJson(text: string, what: string): unknown {
   if (tooDeep(text)) {
     throw new CollmError(
@@ -55,12 +55,25 @@ export function parseJson(text: string, what: string): unknown {
     );
   }
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, mayHide(text) ? refuseHidden : undefined);
   } catch (cause) {
+    if (cause instanceof CollmError) {
+      throw new CollmError(cause.code, `Cannot read ${what}: ${cause.message}`);
+    }
     throw new CollmError("invalid_request", `Cannot read ${what}: its body is not valid JSON`, {
       cause,
     });
   }
+}
+
+/** A key that schemas drop without a word, and that may change an object instead of being in it. */
+const HIDDEN = "__proto__";
+/** Whether the key may be there, perhaps with its letters escaped. */
+const mayHide = (text: string) => text.includes(HIDDEN) || /\\u00[5-7]/i.test(text);
+
+function refuseHidden(key: string, value: unknown): unknown {
+  if (key !== HIDDEN) return value;
+  throw new CollmError("invalid_request", `unknown field '${HIDDEN}'`);
 }
 
 /** One pass over the text, outside of strings. */

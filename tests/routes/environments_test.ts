@@ -256,3 +256,25 @@ Deno.test("GET /v1/episodes/:id without a database is unavailable", async () => 
     "Cannot keep episodes: this edge has no database",
   );
 });
+
+Deno.test("a key __proto__ is refused in a body, as any unknown field, however it is written", async () => {
+  const { post } = await replica();
+  for (const key of ["__proto__", "\\u005f_proto__", "__\\u0070roto__"]) {
+    for (
+      const body of [
+        `{"task":{"word":"A"},"options":{"${key}":{"turns":1}}}`,
+        `{"task":{"word":"A","${key}":1}}`,
+        `{"task":{"word":"A"},"${key}":1}`,
+      ]
+    ) {
+      const answer = await post("/v1/environments/str_build/reset", body);
+      const detail = "Cannot read request: unknown field '__proto__'";
+      assertProblem(answer, "invalid_request", 400, detail);
+    }
+  }
+  const { status } = await post("/v1/environments/str_build/score", {
+    task: { word: "A" },
+    actions: { agent_1: '{"__proto__":1}', agent_2: "__proto__" },
+  });
+  assert.equal(status, 200);
+});
