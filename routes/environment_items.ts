@@ -4,6 +4,7 @@
  */
 import { createRoute, z } from "../deps.ts";
 import { dataSets } from "../shared/environments/data/data_set.ts";
+import type { Environment, SplitInfo } from "../shared/environments/environment.ts";
 import { CollmError, suggest } from "../shared/errors.ts";
 import { dataSetList, itemPage, itemsQuery } from "../shared/wire/environment_items.ts";
 import { environmentId, id } from "../shared/wire/fields.ts";
@@ -47,12 +48,16 @@ export function environmentItemRoutes(app: EdgeApp, { createEnvironment }: Edge)
         `Cannot list split '${short}' of '${id}', ${suggest(short, splits.map((s) => s.name))}`,
       );
     }
-    const end = Math.min(split.size ?? Infinity, first + limit);
-    const listed = Array.from({ length: Math.max(0, end - first) }, (_, i) => {
-      const { id, task } = environment.item(name, first + i);
-      return { index: first + i, id, task: task as Record<string, unknown> };
-    });
-    const next = end < (split.size ?? Infinity) ? end : null;
+    const end = Math.min(split.size ?? Number.MAX_SAFE_INTEGER, first + limit);
+    const listed = [];
+    for (let index = first; index < end; index++) {
+      const item = itemAt(environment, split, index);
+      if (item === undefined) break;
+      listed.push({ index, id: item.id, task: item.task });
+    }
+    const after = first + listed.length;
+    const whole = listed.length === limit && after < (split.size ?? Number.MAX_SAFE_INTEGER);
+    const next = whole ? after : null;
     return c.json({ environment: id, split: name, size: split.size, items: listed, next }, 200);
   });
 
@@ -63,4 +68,14 @@ export function environmentItemRoutes(app: EdgeApp, { createEnvironment }: Edge)
         splits: Object.entries(splits).map(([name, rows]) => ({ name, rows: rows.length })),
       })),
     }, 200));
+}
+
+/** An item; nothing where a split that does not tell its size is over. */
+function itemAt(environment: Environment, { name, size }: SplitInfo, index: number) {
+  try {
+    return environment.item(name, index);
+  } catch (error) {
+    if (size === null && error instanceof CollmError && error.code === "not_found") return;
+    throw error;
+  }
 }

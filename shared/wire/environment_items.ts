@@ -3,18 +3,20 @@
  * Leaves out playing them (environments.ts).
  */
 import { z } from "../../deps.ts";
-import { environmentId, environmentOptions, jsonObject, message } from "./fields.ts";
+import { environmentId, environmentOptions, message } from "./fields.ts";
+import { parseJson } from "./body.ts";
 import { MOST } from "./observations.ts";
 
 /** A JSON value as a query parameter; what it must be is checked by whoever uses it. */
 export const jsonText = (description: string, example: unknown) =>
   z.string().transform((text, context) => {
     try {
-      return JSON.parse(text) as unknown;
+      JSON.parse(text);
     } catch {
       context.issues.push({ code: "custom", message: "JSON", input: text });
       return z.NEVER;
     }
+    return parseJson(text, "the query");
   }).openapi({ type: "string", description, example: JSON.stringify(example) });
 
 export const optionsText = jsonText("Options of the environment, as JSON", { turns: 1 })
@@ -24,8 +26,10 @@ export const optionsText = jsonText("Options of the environment, as JSON", { tur
 /** Options of an environment, for routes without a body. */
 export const optionsQuery = message({ options: optionsText });
 
+/** Digits alone: what else `Number` reads is more often a slip than meant. */
 const number = (least: number, most: number, usual: number) =>
-  z.coerce.number().pipe(z.int().min(least).max(most)).default(usual)
+  z.string().regex(/^\d{1,16}$/, "a whole number in digits").transform(Number)
+    .pipe(z.int().min(least).max(most)).default(usual)
     .openapi({ type: "integer", minimum: least, maximum: most, default: usual });
 
 export const itemsQuery = message({
@@ -34,6 +38,10 @@ export const itemsQuery = message({
   options: optionsText,
 });
 
+/** What a task is: any JSON value, null too, but not nothing. */
+const jsonValue = z.any().refine((value: unknown) => value !== undefined, "a JSON value")
+  .openapi({ description: "Any JSON value; most environments have objects" });
+
 export const itemPage = z.object({
   environment: environmentId,
   split: z.string().openapi({ example: "eval" }),
@@ -41,7 +49,7 @@ export const itemPage = z.object({
   items: z.array(z.object({
     index: z.int().openapi({ description: "0-based place in the split" }),
     id: z.string().openapi({ description: "Takes the place of the task in requests" }),
-    task: jsonObject,
+    task: jsonValue,
   })),
   next: z.int().nullable().openapi({ description: "`first` of the next page; null: no more" }),
 }).openapi("ItemPage");

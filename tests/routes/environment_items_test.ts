@@ -1,6 +1,7 @@
 /** Listing of items and data sets: pages, ends, splits without end, wrong queries. */
 import assert from "node:assert/strict";
 import { registerDataSet } from "../../shared/environments/data/data_set.ts";
+import { defineEnvironment } from "../../shared/environments/define.ts";
 import { createEnvironment } from "../../shared/environments/registry.ts";
 import { assertProblem, replica } from "./edge.ts";
 
@@ -22,6 +23,38 @@ Deno.test("GET items pages through a split, and its ids and tasks are those of t
   ));
   assert.deepEqual(found, expected);
   assert.deepEqual((await get(`${path}?first=10`)).json.items, []);
+});
+
+Deno.test("GET items ends where a split ends, also one that tells no size", async () => {
+  const few = defineEnvironment({
+    ...{ id: "few", rewardRange: [0, 1], prompt: () => "", step: () => 0 },
+    items: {
+      train: (index): unknown => index < 5 ? `task ${index}` : undefined,
+      eval: [3, "three", null, [3], { n: 3 }],
+    },
+  });
+  const { get } = await replica(
+    "secret",
+    (id, options) => id === "few" ? few.create(options) : createEnvironment(id, options),
+  );
+  const page = async (path: string) => (await get(`/v1/environments/${path}`)).json;
+  const last = await page("few/splits/train/items?first=3&limit=4");
+  assert.deepEqual([last.size, last.next], [null, null]);
+  assert.deepEqual(last.items.map(({ task }: { task: unknown }) => task), ["task 3", "task 4"]);
+  assert.deepEqual((await page("few/splits/train/items?first=9")).items, []);
+  const any = await page("few/splits/eval/items");
+  assert.deepEqual(any.items.map(({ task }: { task: unknown }) => task), [
+    ...[3, "three", null, [3]],
+    { n: 3 },
+  ]);
+
+  const most = Number.MAX_SAFE_INTEGER;
+  const endless = await page(`str_build/splits/train/items?first=${most - 2}&limit=4`);
+  assert.deepEqual([endless.items.length, endless.next], [2, null]);
+  const { size } = await page("house_build/splits/train/items?limit=1");
+  assert.equal(size, 57_600_000);
+  const houses = await page(`house_build/splits/train/items?first=${size - 1}&limit=4`);
+  assert.deepEqual([houses.items.length, houses.next], [1, null]);
 });
 
 Deno.test("GET items gives a page of a split without end, with options", async () => {
@@ -51,8 +84,14 @@ Deno.test("GET items refuses unknown splits and bad queries with one sentence", 
     ["limit=0", /'limit' is "?0"?, expected at least 1$/],
     ["limit=2000", /'limit' is "?2000"?, expected at most 1024$/],
     ["first=x", /'first' is "x", expected/],
+    ["first=", /'first' is "", expected a whole number in digits$/],
+    ["first=0x10", /'first' is "0x10", expected a whole number in digits$/],
+    ["first=1e3", /'first' is "1e3", expected a whole number in digits$/],
+    ["first=-1", /'first' is "-1", expected a whole number in digits$/],
+    ["first=9007199254740992", /'first' is "9007199254740992", expected/],
     ["options={", /'options' is "\{", expected JSON$/],
     ["options=[]", /'options' is/],
+    ['options={"__proto__":{"turns":1}}', /^Cannot read the query: unknown field '__proto__'$/],
     ["frist=1", /unknown field 'frist', did you mean 'first'\?$/],
   ] as const;
   for (const [query, detail] of refusals) {

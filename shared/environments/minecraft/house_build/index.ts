@@ -82,7 +82,7 @@ export function createHouseBuild(
     turns,
     rewardRange: [agents.length === 1 ? 0 : -0.1, 1],
     options,
-    splits: splitInfos,
+    splits: () => splitInfos(sizes),
     item: (split, index) => item(itemHouse(split, index, sizes)),
     task: (input) => typeof input === "string" ? find(input) : inlineTask(input, rules, find),
 

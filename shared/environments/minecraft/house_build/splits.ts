@@ -1,5 +1,5 @@
 /**
- * Where houses come from. `train` is generated without end; `eval` and `eval_large` are generated
+ * Where houses come from. `train` is generated, millions of them; `eval` and `eval_large` are generated
  * from numbers that `train` leaves out, and different numbers give different houses. `paper` holds
  * the ten published houses, which the generator never gives. Leaves out rules and rewards.
  */
@@ -20,12 +20,12 @@ export type HouseLayers = Pick<
 const HELD_OUT = 16;
 const EVAL_SIZES = { eval: 64, eval_large: 256 } as const;
 
-export function splitInfos(): SplitInfo[] {
+/** @param sizes Of generated houses: every one of them has so many that all differ. */
+export function splitInfos(sizes: readonly HouseSize[]): SplitInfo[] {
   return [
     {
       name: "train",
-      // More than a million of the least size.
-      size: null,
+      size: trainCount(sizes),
       description: "Generated houses, all different; no held-out one",
     },
     { name: "eval", size: EVAL_SIZES.eval, description: "64 held-out generated houses" },
@@ -49,12 +49,13 @@ export function itemHouse(
   index: number,
   sizes: readonly HouseSize[],
 ): { id: string; house: HouseLayers } {
-  const info = splitInfos().find(({ name }) => name === split);
+  const infos = splitInfos(sizes);
+  const info = infos.find(({ name }) => name === split);
   if (!info) {
-    const hint = suggest(split, splitInfos().map(({ name }) => name));
+    const hint = suggest(split, infos.map(({ name }) => name));
     throw new CollmError("not_found", `Cannot find split '${split}' of 'house_build': ${hint}`);
   }
-  const size = info.size ?? trainCount(sizes);
+  const size = info.size!;
   if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
     throw new CollmError(
       "not_found",
