@@ -251,24 +251,27 @@ async function seenAfter(edge: Edge, view: View, id: string, turn: number): Prom
   const played = turns.find((one) => one.turn === turn);
   const done = next === undefined;
   const seen = next?.agents ?? {};
+  // Those of earlier turns are with what agents saw next.
+  const last = done ? await episodesOf(edge).infos(id, turn) : null;
+  const infoOf = (agent: string) => (last ? last[agent] : seen[agent]?.info) ?? {};
   const at = { episode_id: id, turn: done ? turn : turn + 1 };
   const rewards = played?.rewards ?? null;
   if (view.agent !== null) {
-    const { observation, info } = seen[view.agent] ?? { observation: null, info: null };
-    const { text = "", messages = null } = observation ?? {};
+    const { text = "", messages = null } = seen[view.agent]?.observation ?? {};
     return {
-      observation: { ...at, text, messages, info: info ?? {} },
+      observation: { ...at, text, messages, info: infoOf(view.agent) },
       reward: rewards?.[view.agent] ?? null,
       done,
     };
   }
-  const each = <T>(value: (agent: string) => T) =>
-    Object.fromEntries(agents.filter((agent) => seen[agent]).map((agent) => [agent, value(agent)]));
+  const each = <T>(value: (agent: string) => T, names = agents) =>
+    Object.fromEntries(names.map((agent) => [agent, value(agent)]));
+  const acting = agents.filter((agent) => seen[agent]);
   return {
     observation: {
       ...at,
-      observations: each((agent) => seen[agent]!.observation),
-      infos: each((agent) => seen[agent]!.info ?? {}),
+      observations: each((agent) => seen[agent]!.observation, acting),
+      infos: each(infoOf, done ? agents : acting),
       rewards,
       components: played?.components ?? null,
     },

@@ -3,13 +3,14 @@
  * share. Any number of processes may work on one remote store; each call is safe to repeat.
  * Leaves out transport, tokens and the policies.
  */
+import type { PerAgent } from "../environments/environment.ts";
 import type { Store } from "./connect.ts";
 import { postActions } from "./episodes/act.ts";
 import { type ChangeListener, createChanges } from "./episodes/changes.ts";
 import { failEpisode, failExpired } from "./episodes/fail.ts";
 import { observationsOf, pendingOf } from "./episodes/observe.ts";
 import { openEpisodes } from "./episodes/open.ts";
-import { completionsOf, episodesOf, transcriptsOf } from "./episodes/read.ts";
+import { completionsOf, episodesOf, infosOf, transcriptsOf } from "./episodes/read.ts";
 import type {
   ActionPost,
   ActionResult,
@@ -45,6 +46,8 @@ export interface Episodes {
     limit: number,
   ): Promise<CompletionEntry[]>;
   transcripts(episode_ids: readonly string[]): Promise<Transcript[]>;
+  /** What the environment reported with the step of a turn; `null` where it was not taken. */
+  infos(id: string, turn: number): Promise<PerAgent<Record<string, unknown>> | null>;
   /** Changes made through this object, and through others once `pollChanges` sees them. */
   onChange(listener: ChangeListener): () => void;
   /** Looks once for what other processes changed; the caller chooses how often. */
@@ -69,6 +72,7 @@ export async function createEpisodes(
     failExpired: (at) => failExpired(log, at),
     completions: (run_id, after, limit) => completionsOf(log, run_id, after, limit),
     transcripts: (ids) => transcriptsOf(log, ids),
+    infos: (id, turn) => infosOf(log, id, turn),
     onChange: changes.listen,
     pollChanges: changes.poll,
   };

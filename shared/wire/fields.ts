@@ -48,13 +48,17 @@ export const seed = z.int().openapi({ description: "Seed of every random choice"
 /** A value per agent. */
 export const perAgent = <Value extends z.ZodType>(value: Value) => z.record(z.string(), value);
 
-/** A text per agent. */
-export const texts = z.custom<Record<string, string>>(
-  (value) =>
-    typeof value === "object" && value !== null && !Array.isArray(value) &&
-    Object.values(value).every((text) => typeof text === "string"),
-  { error: "an object with a text per agent" },
-).openapi({ type: "object", additionalProperties: { type: "string" } });
+/** A text per agent; of several that are none the first is told. */
+export const texts = z.custom<Record<string, string>>().superRefine((value: unknown, context) => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const message = "an object with a text per agent";
+    return context.addIssue({ code: "custom", message, input: value });
+  }
+  const wrong = Object.entries(value).find(([, text]) => typeof text !== "string");
+  if (!wrong) return;
+  const [agent, input] = wrong;
+  context.addIssue({ code: "invalid_type", expected: "string", path: [agent], input });
+}).openapi({ type: "object", additionalProperties: { type: "string" } });
 
 const integers = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((entry) => Number.isSafeInteger(entry));

@@ -141,7 +141,11 @@ Deno.test("POST score refuses wrong tasks, actions and options with one sentence
   );
   await refused({ task: ICML, actions: { agent_1: "" } }, 400, /agent 'agent_2' needs a text/);
   await refused({ task: ICML, actions: { ...actions, bob: "" } }, 400, /unknown agent 'bob'/);
-  await refused({ task: ICML, actions: { agent_1: 3 } }, 400, /expected an object with a text/);
+  await refused(
+    { task: ICML, actions: { agent_1: 3 } },
+    400,
+    /'actions.agent_1' is 3, expected a string$/,
+  );
   await refused(
     { task: ICML, actions, options: { turn: 2 } },
     400,

@@ -3,6 +3,7 @@
  * everything a learner needs. Leaves out what a single agent may see (observe.ts).
  */
 import { and, asc, eq, getTableColumns, gt } from "../../../deps.ts";
+import type { PerAgent } from "../../environments/environment.ts";
 import { CollmError } from "../../errors.ts";
 import { actions, completions, episodes, observations, steps } from "../schema.ts";
 import { among, ask, chunks, transact } from "../sql.ts";
@@ -43,6 +44,20 @@ export async function completionsOf(
     .where(run_id === null ? after : and(eq(completions.run_id, run_id), after))
     .orderBy(asc(completions.cursor)).limit(limit);
   return await ask(store, entries);
+}
+
+/** What the environment reported with the step of a turn; `null` where it was not taken. */
+export async function infosOf(
+  { store }: EpisodeLog,
+  episode_id: string,
+  turn: number,
+): Promise<PerAgent<Record<string, unknown>> | null> {
+  const [row] = await ask(
+    store,
+    store.db.select({ infos: steps.infos }).from(steps)
+      .where(and(eq(steps.episode_id, episode_id), eq(steps.turn, turn))),
+  );
+  return row?.infos ?? null;
 }
 
 /** Everything about these episodes, in their order. @throws CollmError `not_found` */
