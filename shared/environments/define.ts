@@ -4,7 +4,7 @@
  */
 import { CollmError, suggest } from "../errors.ts";
 import { actionTexts, forAll, perAgent } from "./actions.ts";
-import { observationOf, outcomeOf } from "./define_checks.ts";
+import { called, jsonOf, observationOf, outcomeOf } from "./define_checks.ts";
 import type {
   ChatMessage,
   Environment,
@@ -61,7 +61,7 @@ export interface Definition<Task, State> {
   agents?: number | readonly string[] | ((options: Options) => number | readonly string[]);
   /** Most turns of an episode, the default of the option `turns`; default 1. */
   turns?: number;
-  /** Least and greatest joint reward of a turn. */
+  /** Least and greatest joint reward of a turn, the mean of the agents'; others fail the step. */
   rewardRange: readonly [number, number];
   /** Options and their defaults; a value given later must be of its default's type. */
   options?: Options;
@@ -130,24 +130,35 @@ function build<Task, State>(
     return perAgent(
       agents,
       agents.map((agent, index) => {
-        const prompt = definition.prompt({ ...turnOf(task, held), agent, index });
-        return observationOf(id, held.turn, prompt);
+        const turn = { ...turnOf(task, held), agent, index };
+        return observationOf(id, held.turn, called(id, "prompt", () => definition.prompt(turn)));
       }),
     );
   }
 
   function item(split: string, index: number) {
     const list = Object.hasOwn(items, split) ? items[split]! : undefined;
-    const task = typeof list === "function" ? list(index, options) : list?.[index];
-    if (task !== undefined) return { id: `${id}_${split}_${index}`, task };
-    const what = list ? `it has ${list.length}` : suggest(split, Object.keys(items));
-    throw new CollmError("not_found", `Cannot find item ${index} of split '${split}': ${what}`);
+    const place = `item ${index} of split '${split}'`;
+    const task = typeof list === "function"
+      ? called(id, place, () => list(index, options))
+      : list?.[index];
+    if (task !== undefined) return { id: `${id}_${split}_${index}`, task: jsonOf(id, place, task) };
+    const what = !list
+      ? suggest(split, Object.keys(items))
+      : typeof list === "function"
+      ? "its function gave none"
+      : `it has ${list.length}`;
+    throw new CollmError("not_found", `Cannot find ${place}: ${what}`);
   }
 
   function find(input: unknown) {
     if (typeof input !== "string") {
       if (definition.readTask && typeof input === "object" && input !== null) {
-        return { id: "inline", task: definition.readTask(input as Record<string, unknown>) };
+        const given = input as Record<string, unknown>;
+        if (Object.hasOwn(given, "__proto__")) refuse(id, "unknown field '__proto__'", "play");
+        const read = () => definition.readTask!(given);
+        const task = called(id, "readTask", read, "invalid_request");
+        return { id: "inline", task: jsonOf(id, "what readTask gave", task) };
       }
       throw new CollmError("invalid_request", `Cannot play ${show(input)}: '${id}' has items only`);
     }
@@ -156,9 +167,11 @@ function build<Task, State>(
     throw new CollmError("not_found", `Cannot find item '${input.slice(0, 60)}' of '${id}'`);
   }
 
-  const first = (task: Task, seed: number): Held<State> => (
-    { turn: 1, state: definition.start?.(task, seed, options) ?? null as State, last: null }
-  );
+  function first(task: Task, seed: number): Held<State> {
+    const given = called(id, "start", () => definition.start?.(task, seed, options));
+    const state = jsonOf(id, "the state of start", given ?? null as State);
+    return { turn: 1, state, last: null };
+  }
 
   async function step(
     task: Task,
@@ -169,14 +182,17 @@ function build<Task, State>(
       throw new CollmError("conflict", `Cannot step ${id}: the episode ended`);
     }
     const actions = perAgent(agents, actionTexts(agents, given));
-    const found = await definition.step({ ...turnOf(task, held), actions: { ...actions } });
-    const outcome = outcomeOf(id, agents, found);
+    const turn = { ...turnOf(task, held), actions: { ...actions } };
+    const found = await called(id, "step", () => definition.step(turn));
+    const outcome = outcomeOf(id, agents, rewardRange, found);
     const rewards = outcome.reward;
     const ended = outcome.done === true || held.turn >= turns;
     const next: Held<State> = {
       // Beyond the last turn, so that no step follows.
       turn: ended ? turns + 1 : held.turn + 1,
-      state: outcome.state === undefined ? held.state : outcome.state,
+      state: outcome.state === undefined
+        ? held.state
+        : jsonOf(id, "the state of step", outcome.state),
       last: { actions, rewards },
     };
     return {
@@ -243,7 +259,8 @@ function check(definition: Definition<unknown, unknown>): void {
   for (const [split, list] of Object.entries(items)) {
     must(
       typeof list === "function" || Array.isArray(list) && list.length > 0,
-      () => `items of split '${split}' must be a list or a function, not ${show(list)}`,
+      () =>
+        `items of split '${split}' must be a function or a list that has some, not ${show(list)}`,
     );
   }
   must(!Object.hasOwn(options, "turns"), () => "the option 'turns' is there already, set turns");
@@ -258,7 +275,9 @@ function namesOf(
   { id, agents = 2 }: Pick<Definition<never, never>, "id" | "agents">,
   options: Options,
 ): readonly string[] {
-  const given = typeof agents === "function" ? agents(options) : agents;
+  const given = typeof agents === "function"
+    ? called(id, "agents", () => agents(options), "invalid_request")
+    : agents;
   const names = typeof given === "number"
     ? Array.from({ length: Math.min(given, 1000) || 0 }, (_, i) => `agent_${i + 1}`)
     : given;

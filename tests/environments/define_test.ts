@@ -118,7 +118,7 @@ Deno.test("defineEnvironment refuses wrong definitions and says what is wrong", 
   refused({ items: {} }, /items must have a split, not \{\}$/);
   refused(
     { items: { train: [] } },
-    /items of split 'train' must be a list or a function, not \[\]$/,
+    /items of split 'train' must be a function or a list that has some, not \[\]$/,
   );
   refused({ options: { turns: 1 } }, /the option 'turns' is there already, set turns$/);
 });
