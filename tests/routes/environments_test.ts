@@ -282,3 +282,27 @@ Deno.test("a key __proto__ is refused in a body, as any unknown field, however i
   });
   assert.equal(status, 200);
 });
+
+Deno.test("no request names the address of an expert", async () => {
+  const { get, post } = await replica();
+  const options = { expert_url: "http://10.0.0.1/v1", feedback: "expert_edits" };
+  const task = "mbpp_eval_0";
+  const query = new URLSearchParams({ options: JSON.stringify(options) });
+  for (
+    const answer of [
+      await post("/v1/environments/mbpp/reset", { task, options }),
+      await post("/v1/environments/mbpp/score", { task, actions: {}, options }),
+      await get(`/v1/environments/mbpp?${query}`),
+      await get(`/v1/environments/mbpp/splits/eval/items?${query}`),
+      await post("/v1/environments/mbpp/reset", {
+        task,
+        options: { expert_url: options.expert_url },
+      }),
+    ]
+  ) {
+    const detail =
+      "Cannot create a coding environment: expert_url 'http://10.0.0.1/v1' is not that " +
+      "of COLLM_EXPERT_URL";
+    assertProblem(answer, "forbidden", 403, detail);
+  }
+});

@@ -25,18 +25,27 @@ const answerSchema = z.object({
 const editsSchema = z.object({ aux: z.string().default(""), main: z.string().default("") });
 
 /**
- * The operator's endpoint. `url` may only repeat it.
- * @throws CollmError `forbidden` for another address, `invalid_request` where there is none
+ * The operator's endpoint. @throws CollmError `invalid_request` where there is none, and what
+ * `refuseOtherExpert` throws
  */
 export function allowedExpert(url: string | null, model: string): Expert {
+  refuseOtherExpert(url);
   const allowed = Deno.env.get("COLLM_EXPERT_URL");
-  const what = "Cannot create a coding environment with feedback 'expert_edits'";
-  if (!allowed) throw new CollmError("invalid_request", `${what}: COLLM_EXPERT_URL is not set`);
-  if (url !== null && url !== allowed) {
-    const short = url.slice(0, 100);
-    throw new CollmError("forbidden", `${what}: expert_url '${short}' is not COLLM_EXPERT_URL`);
-  }
-  return { url: allowed, model, token: Deno.env.get("COLLM_EXPERT_TOKEN") };
+  if (allowed) return { url: allowed, model, token: Deno.env.get("COLLM_EXPERT_TOKEN") };
+  throw new CollmError(
+    "invalid_request",
+    "Cannot create a coding environment with feedback 'expert_edits': COLLM_EXPERT_URL is not set",
+  );
+}
+
+/** `url` may only repeat the operator's. @throws CollmError `forbidden` for another address */
+export function refuseOtherExpert(url: string | null): void {
+  if (url === null || url === Deno.env.get("COLLM_EXPERT_URL")) return;
+  throw new CollmError(
+    "forbidden",
+    `Cannot create a coding environment: expert_url '${url.slice(0, 100)}' is not that of ` +
+      "COLLM_EXPERT_URL",
+  );
 }
 
 /** Asks the expert about a failed or improvable joint action. @throws CollmError `unavailable` */

@@ -10,7 +10,7 @@ import { actionTexts, forAll, perAgent } from "../actions.ts";
 import { BUILTIN } from "../data/data_set.ts";
 import type { Environment, Observation, PerAgent, ResetResult } from "../environment.ts";
 import { readFields } from "../options.ts";
-import { allowedExpert, type Expert, expertEdits } from "./expert.ts";
+import { allowedExpert, type Expert, expertEdits, refuseOtherExpert } from "./expert.ts";
 import { FEEDBACK_MODES, followUp, type Round } from "./feedback.ts";
 import { compactPrompt, expandCompact, firstPrompts, PROMPT_STYLES } from "./prompts.ts";
 import { judge, notes, RANGE, type Report, rewardOf } from "./reward.ts";
@@ -196,6 +196,8 @@ export function createCoding(
 function readOptions(id: CodingId, input: Record<string, unknown>): CodingOptions {
   const what = `Cannot create environment '${id}'`;
   const options = readFields(OPTIONS, input, what, "option");
+  // Also where nobody is asked: an address that is taken in silence would seem to be used.
+  refuseOtherExpert(options.expert_url);
   if (options.prompt_style === "compact" && options.feedback !== "level_feedback") {
     throw new CollmError(
       "invalid_request",

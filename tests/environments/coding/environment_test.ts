@@ -173,13 +173,21 @@ sandboxTest("createCoding passes on edits of an expert at any endpoint", async (
 Deno.test("createCoding calls no expert that the operator did not name", () => {
   const create = (expert_url: string | null) => () =>
     createEnvironment("mbpp", { feedback: "expert_edits", expert_url });
+  const unused = () => createEnvironment("mbpp", { expert_url: "http://10.0.0.1" });
   const before = Deno.env.get("COLLM_EXPERT_URL");
   try {
     Deno.env.delete("COLLM_EXPERT_URL");
-    assert.throws(create("http://10.0.0.1"), { code: "invalid_request" });
+    assert.throws(create(null), {
+      code: "invalid_request",
+      message: /COLLM_EXPERT_URL is not set$/,
+    });
+    assert.throws(create("http://10.0.0.1"), { code: "forbidden" });
+    assert.throws(unused, { code: "forbidden" });
     Deno.env.set("COLLM_EXPERT_URL", "https://expert.example/v1");
     assert.throws(create("http://10.0.0.1"), { code: "forbidden", message: /'http:\/\/10.0.0.1'/ });
+    assert.throws(unused, { code: "forbidden", message: /'http:\/\/10.0.0.1'/ });
     assert.equal(create(null)().id, "mbpp");
+    assert.equal(create("https://expert.example/v1")().id, "mbpp");
   } finally {
     if (before === undefined) Deno.env.delete("COLLM_EXPERT_URL");
     else Deno.env.set("COLLM_EXPERT_URL", before);
