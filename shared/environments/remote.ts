@@ -11,6 +11,7 @@ import { environmentInfo, resetResult, scoreResult, stepResult } from "../wire/e
 import { parse } from "../wire/parse.ts";
 import type { z } from "../../deps.ts";
 import type { Environment, PerAgent } from "./environment.ts";
+import { show } from "./options.ts";
 
 type Info = z.output<typeof environmentInfo>;
 type Options = Record<string, unknown>;
@@ -41,14 +42,14 @@ export class RemoteEnvironment {
     for (const key of [options, info.options]) this.#known.set(canonicalJson(key), info);
   }
 
-  /** @throws CollmError `unavailable` for options that were not asked about */
+  /** @throws CollmError `invalid_request` for options that were not asked about */
   create(options: Options): Environment<RemoteTask, string> {
     const info = this.#known.get(canonicalJson(options));
     if (!info) {
       throw new CollmError(
-        "unavailable",
-        `Cannot create environment '${this.id}' with options ${canonicalJson(options)}: ` +
-          "it was loaded with others",
+        "invalid_request",
+        `Cannot create environment '${this.id}' with options ${show(options)}: this process ` +
+          "plays it with the options that it was started with",
       );
     }
     const inputOf = async (task: RemoteTask) => {

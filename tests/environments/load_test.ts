@@ -151,7 +151,11 @@ Deno.test("an environment of another edge plays as it does there, and trains", a
     await assert.rejects(async () => await remote.reset(remote.item("eval", 9).task, 1), {
       code: "not_found",
     });
-    assert.throws(() => createEnvironment(id, { agents: 5 }), { code: "unavailable" });
+    assert.throws(() => createEnvironment(id, { agents: 5 }), {
+      code: "invalid_request",
+      message: `Cannot create environment '${id}' with options {"agents":5}: this process plays ` +
+        "it with the options that it was started with",
+    });
     await assert.rejects(useEnvironment(source, { agents: 17 }), { code: "invalid_request" });
     assert.deepEqual(await train(source, ["environment.options.turns=1"]), ["agent_1", "agent_2"]);
   });
