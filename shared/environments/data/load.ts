@@ -17,10 +17,25 @@ export interface DataFile {
   read(): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** Reads a data set and makes it known to this process, unless it is; `builtin` always is. */
+/** Where the data sets come from that this process has read, by name. */
+const sources = new Map<string, string>();
+
+/**
+ * Reads a data set and makes it known to this process, unless it is; `builtin` always is.
+ * @throws CollmError `conflict` for a name that stands for another source
+ */
 export async function useDataSet(source: string, name: string = source): Promise<void> {
-  if (name === BUILTIN && source === BUILTIN || hasDataSet(name)) return;
+  if (name === BUILTIN && source === BUILTIN) return;
+  const other = sources.get(name);
+  if (other !== undefined && other !== source) {
+    throw new CollmError(
+      "conflict",
+      `Cannot load data set '${source}' as '${name}': the name is that of '${other}'`,
+    );
+  }
+  if (hasDataSet(name)) return;
   registerDataSet(await loadDataSet(source, name));
+  sources.set(name, source);
 }
 
 /** `NAME=SOURCE` as a name and a source; a source alone is its own name. */

@@ -94,3 +94,17 @@ Deno.test("deno task serve --data lets requests choose a data set by name and re
       assert.equal(await edge.end(), 0);
     }
   }));
+
+Deno.test("deno task serve --data refuses one name for two sources", () =>
+  withPosts(async (folder, file) => {
+    const other = join(folder, "others.jsonl");
+    await Deno.copyFile(file, other);
+    const { code, stderr } = await finish(
+      "routes/main.ts",
+      ...["--port=0", `--db=file:${join(folder, "edge.db")}`],
+      ...["--data", `a=${file}`, "--data", `a=${file}`, "--data", `a=${other}`],
+    );
+    assert.equal(code, 1);
+    const reason = `Cannot load data set '${other}' as 'a': the name is that of '${file}'`;
+    assert.equal(stderr.trim(), `Error: ${reason}`);
+  }));
