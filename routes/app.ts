@@ -35,6 +35,9 @@ const PLACES: Record<string, string> = { json: "the body", param: "the path", qu
 /** Routes that take lists. */
 const BATCHES = /^\/v1\/(episodes|agents\/[^/]+\/actions|environments\/[^/]+\/(steps|scores))$/;
 
+/** The route whose requests hold a state that an answer of ours gave. */
+const STEP = /^\/v1\/environments\/[^/]+\/step$/;
+
 /** The edge. Nothing is listened on. */
 export function createApp(deps: EdgeDeps): EdgeApp {
   const edge: Edge = {
@@ -65,7 +68,9 @@ export function createApp(deps: EdgeDeps): EdgeApp {
   app.use("/openenv/*", limitBody(LIMITS.single));
   app.use("/openenv/*", checkJson);
   app.use("/v1/*", async (c, next) => {
-    return await limitBody(BATCHES.test(c.req.path) ? LIMITS.batch : LIMITS.single)(c, next);
+    const { path } = c.req;
+    const kind = BATCHES.test(path) ? "batch" : STEP.test(path) ? "step" : "single";
+    return await limitBody(LIMITS[kind])(c, next);
   });
   app.use("/v1/*", checkJson);
 

@@ -4,6 +4,7 @@
  */
 import type { z } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
+import { LIMITS } from "../shared/wire/body.ts";
 import type {
   resetRequest,
   resetResult,
@@ -12,6 +13,7 @@ import type {
   stepResult,
 } from "../shared/wire/environments.ts";
 import type { Edge } from "./edge.ts";
+import type { Signers } from "./signing.ts";
 
 /** What a state token holds. */
 interface StateToken {
@@ -31,7 +33,7 @@ export async function resetOf(
   const { observations, infos, state } = await environment.reset(task, seed);
   const token: StateToken = { environment: id, options, task, state };
   const agents = [...environment.agents];
-  return { agents, observations, infos, state: signers.state.sign(token) };
+  return { agents, observations, infos, state: signed(signers, token) };
 }
 
 /** @throws CollmError `forbidden` for a state that is not one of this edge */
@@ -55,7 +57,18 @@ export async function stepOf(
   }
   const environment = createEnvironment(id, held.options);
   const { state, ...result } = await environment.step(held.task, held.state, actions);
-  return { ...result, state: signers.state.sign({ ...held, state }) };
+  return { ...result, state: signed(signers, { ...held, state }) };
+}
+
+/** @throws CollmError `payload_too_large` for a state that no request could hand in again */
+function signed({ state: signer }: Signers, token: StateToken): string {
+  const text = signer.sign(token);
+  if (text.length <= LIMITS.state) return text;
+  throw new CollmError(
+    "payload_too_large",
+    `Cannot give the state of environment '${token.environment}': with its task it has ` +
+      `${text.length} bytes, more than ${LIMITS.state}`,
+  );
 }
 
 export async function scoreOf(

@@ -7,8 +7,16 @@ import { bodyLimit, type MiddlewareHandler } from "../../deps.ts";
 import { CollmError } from "../errors.ts";
 
 const MEBIBYTE = 2 ** 20;
-/** Bytes of a body: of one thing, of a list of things. */
-export const LIMITS = { single: MEBIBYTE, batch: 16 * MEBIBYTE } as const;
+/**
+ * Bytes of a body: of one thing, of a list of things, of a step with the state that it came with;
+ * and of that state, so that whatever is given out is taken back.
+ */
+export const LIMITS = {
+  single: MEBIBYTE,
+  batch: 16 * MEBIBYTE,
+  step: 5 * MEBIBYTE,
+  state: 4 * MEBIBYTE,
+} as const;
 /** Nested lists and objects of a body; recursion over more could end the process's stack. */
 const DEPTH = 64;
 

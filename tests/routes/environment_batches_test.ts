@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { ABREAST } from "../../routes/environment_batches.ts";
+import { defineEnvironment } from "../../shared/environments/define.ts";
 import type { Environment, StepResult } from "../../shared/environments/environment.ts";
 import { createEnvironment } from "../../shared/environments/registry.ts";
 import { createRelay } from "../support/relay.ts";
@@ -99,6 +100,42 @@ Deno.test("POST scores takes the inline task of every environment, with options 
       assert.deepEqual(found[i]!.result, JSON.parse(JSON.stringify(expected)), `${id} ${i}`);
     }
   }
+});
+
+Deno.test("a state that was given is taken back, alone and in a list, or it is not given", async () => {
+  const { create } = defineEnvironment<{ text: string }, string>({
+    ...{ id: "long", turns: 9, rewardRange: [0, 1], items: { train: [{ text: "" }] } },
+    readTask: ({ text }) => ({ text: String(text) }),
+    start: ({ text }) => text,
+    prompt: ({ turn }) => `${turn}`,
+    step: ({ state }) => ({ reward: 1, state: state + state }),
+  });
+  const { app, post } = await replica("secret", (_id, options) => create(options));
+  const path = "/v1/environments/long";
+  const task = { text: "x".repeat(2 ** 20 - 100) };
+  const { status, json } = await post(`${path}/reset`, { task });
+  assert.equal(status, 200);
+  assert.ok(json.state.length > 2.5 * 2 ** 20);
+  const actions = { agent_1: "a".repeat(2 ** 18), agent_2: "" };
+  const over = "Cannot give the state of environment 'long': with its task it has ";
+  const refused = await post(`${path}/step`, { state: json.state, actions });
+  assertProblem(refused, "payload_too_large", 413, new RegExp(`^${over}\\d+ bytes, more than `));
+  const small = (await post(`${path}/reset`, { task: { text: "x".repeat(2 ** 19) } })).json;
+  const request = { state: small.state, actions };
+  const alone = await post(`${path}/step`, request);
+  assert.equal(alone.status, 200);
+  assert.ok(alone.json.state.length > 2 * 2 ** 20);
+  const [again] = await lines(app, `${path}/steps`, [request]);
+  assert.deepEqual(again!.result, alone.json);
+  const [next] = await lines(app, `${path}/steps`, [{ state: alone.json.state, actions }]);
+  assert.ok(next!.result.state.length > 3 * 2 ** 20);
+  const [last] = await lines(app, `${path}/steps`, [{ state: next!.result.state, actions }]);
+  assert.equal(last!.error?.code, "payload_too_large");
+  const most = {
+    state: next!.result.state,
+    actions: { agent_1: "a".repeat(2 ** 20), agent_2: "" },
+  };
+  assertProblem(await post(`${path}/step`, most), "payload_too_large", 413, /^Cannot give the/);
 });
 
 Deno.test("POST steps answers what is done before what is slow, and begins nothing for nobody", async () => {
