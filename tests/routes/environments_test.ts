@@ -306,3 +306,27 @@ Deno.test("no request names the address of an expert", async () => {
     assertProblem(answer, "forbidden", 403, detail);
   }
 });
+
+Deno.test("the inline tasks of docs/minecraft.md are played as they stand there", async () => {
+  const url = new URL("../../docs/minecraft.md", import.meta.url);
+  const sections = (await Deno.readTextFile(url)).split(/^## /m).slice(1);
+  const { post } = await replica();
+  const found: Record<string, Record<string, unknown>> = {};
+  for (const section of sections) {
+    const [, id = ""] = /^`(\w+)`/.exec(section) ?? [];
+    const [, task] = /^```json\n(.*?)^```$/ms.exec(section) ?? [];
+    if (task === undefined) continue;
+    const { status, json } = await post(
+      `/v1/environments/${id}/reset`,
+      `{"task":${task}}`,
+    );
+    assert.equal(status, 200, JSON.stringify(json));
+    found[id] = JSON.parse(task);
+    const { state } = json;
+    const held = JSON.parse(atob(state.split(".")[0].replaceAll("-", "+").replaceAll("_", "/")));
+    assert.deepEqual(held.task, found[id]);
+  }
+  assert.deepEqual(Object.keys(found), ["bridge_build", "resource_gathering"]);
+  assert.deepEqual(Object.keys(found["bridge_build"]!), ["map"]);
+  assert.deepEqual(Object.keys(found["resource_gathering"]!), ["map", "starts", "units", "goal"]);
+});
