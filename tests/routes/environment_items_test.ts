@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { registerDataSet } from "../../shared/environments/data/data_set.ts";
 import { defineEnvironment } from "../../shared/environments/define.ts";
-import { createEnvironment } from "../../shared/environments/registry.ts";
-import { assertProblem, replica } from "./edge.ts";
+import { RemoteEnvironment } from "../../shared/environments/remote.ts";
+import { itemPage } from "../../shared/wire/environment_items.ts";
+import { createEnvironment, registerEnvironment } from "../../shared/environments/registry.ts";
+import { assertProblem, replica, withEdge } from "./edge.ts";
 
 Deno.test("GET items pages through a split, and its ids and tasks are those of the split", async () => {
   const { get } = await replica();
@@ -55,6 +57,38 @@ Deno.test("GET items ends where a split ends, also one that tells no size", asyn
   assert.equal(size, 57_600_000);
   const houses = await page(`house_build/splits/train/items?first=${size - 1}&limit=4`);
   assert.deepEqual([houses.items.length, houses.next], [1, null]);
+});
+
+Deno.test("tasks of any JSON value are listed, read by another edge's client and played in the store", async () => {
+  const tasks: unknown[] = [3, "three", null, [3], { n: 3 }, false];
+  const { create } = defineEnvironment<unknown>({
+    ...{ id: "any", rewardRange: [0, 9], turns: 1, items: { train: tasks } },
+    prompt: ({ task }) => JSON.stringify(task),
+    step: ({ task }) => tasks.indexOf(task) + 1,
+  });
+  registerEnvironment("any", create);
+  await withEdge(async ({ app, get, post }) => {
+    const listed = itemPage.parse((await get("/v1/environments/any/splits/train/items")).json);
+    assert.deepEqual(listed.items.map(({ task }) => task), tasks);
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, app.fetch);
+    try {
+      const url = `http://127.0.0.1:${server.addr.port}/v1/environments/any`;
+      const remote = new RemoteEnvironment(url, "any", {});
+      await remote.describe({});
+      const there = remote.create({});
+      for (const [index, task] of tasks.entries()) {
+        const { observations } = await there.reset(there.item("train", index).task, 0);
+        assert.equal(observations["agent_1"]!.text, JSON.stringify(task));
+        const episode = { environment: "any", task: `any_train_${index}`, id: `e${index}` };
+        const opened = await post("/v1/episodes", episode);
+        assert.equal(opened.status, 201, JSON.stringify(opened.json));
+        const { json } = await get(`/v1/episodes/e${index}`);
+        assert.deepEqual(json.task, task);
+      }
+    } finally {
+      await server.shutdown();
+    }
+  });
 });
 
 Deno.test("GET items gives a page of a split without end, with options", async () => {
