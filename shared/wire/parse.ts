@@ -141,7 +141,10 @@ function unwrap(schema: unknown): unknown {
 
 /** What is at `path` in `value`. */
 export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
+  // A path leads on into a text where a query holds JSON.
+  const inside = (at: unknown) =>
+    (typeof at === "string" ? JSON.parse(at) : at) as Record<PropertyKey, unknown> | undefined;
+  return path.reduce((at, key) => inside(at)?.[key], value);
 }
 
 function brief(value: unknown): string {

@@ -75,7 +75,10 @@ Deno.test("GET render refuses what has no picture and queries that are wrong", a
     assertProblem(await get(`${path}?${query(fields)}`), "invalid_request", 400, detail);
   await refused({ actions }, /'task' is missing/);
   await refused({ task: 3, actions }, /'task' is/);
-  await refused({ task: { word: "I" }, actions: { agent_1: 1 } }, /'actions' is/);
+  await refused(
+    { task: { word: "I" }, actions: { agent_1: 1 } },
+    /'actions.agent_1' is 1, expected a string$/,
+  );
   await refused({ task: { word: "I" }, actions: {} }, /agent 'agent_1' needs a text/);
 });
 
