@@ -3,8 +3,8 @@
  * Leaves out playing them (environments.ts).
  */
 import { z } from "../../deps.ts";
-import { environmentId, environmentOptions, message } from "./fields.ts";
 import { parseJson } from "./body.ts";
+import { digits, environmentId, environmentOptions, message } from "./fields.ts";
 import { MOST } from "./observations.ts";
 
 /** A JSON value as a query parameter; what it must be is checked by whoever uses it. */
@@ -26,10 +26,8 @@ export const optionsText = jsonText("Options of the environment, as JSON", { tur
 /** Options of an environment, for routes without a body. */
 export const optionsQuery = message({ options: optionsText });
 
-/** Digits alone: what else `Number` reads is more often a slip than meant. */
 const number = (least: number, most: number, usual: number) =>
-  z.string().regex(/^\d{1,16}$/, "a whole number in digits").transform(Number)
-    .pipe(z.int().min(least).max(most)).default(usual)
+  digits.pipe(z.int().min(least).max(most)).default(usual)
     .openapi({ type: "integer", minimum: least, maximum: most, default: usual });
 
 export const itemsQuery = message({

@@ -45,6 +45,9 @@ export const taskInput = z.union([z.string(), jsonObject], {
 
 export const seed = z.int().openapi({ description: "Seed of every random choice", example: 1 });
 
+/** A number of a query, of digits alone: what else `Number` reads is more often a slip than meant. */
+export const digits = z.string().regex(/^\d{1,16}$/, "a whole number in digits").transform(Number);
+
 /** A value per agent. */
 export const perAgent = <Value extends z.ZodType>(value: Value) => z.record(z.string(), value);
 

@@ -3,7 +3,7 @@
  * see, rewards of others and the state.
  */
 import { z } from "../../deps.ts";
-import { agentName, episodeId, message, runId, seed } from "./fields.ts";
+import { agentName, digits, episodeId, message, runId, seed } from "./fields.ts";
 
 export const observation = z.object({
   turn: z.int().openapi({ description: "1-based turn", example: 1 }),
@@ -31,7 +31,7 @@ export const MOST = 1024;
 
 export const pendingQuery = message({
   run_id: runId.optional(),
-  limit: z.coerce.number().pipe(z.int().min(1).max(MOST)).default(64)
+  limit: digits.pipe(z.int().min(1).max(MOST)).default(64)
     .openapi({ type: "integer", minimum: 1, maximum: MOST, default: 64 }),
 });
 

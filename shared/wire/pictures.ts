@@ -1,7 +1,7 @@
 /** Queries of pictures: what is drawn travels in the address, so that a page can show it. */
 import { z } from "../../deps.ts";
 import { jsonText, optionsText } from "./environment_items.ts";
-import { message, taskInput, texts } from "./fields.ts";
+import { digits, message, taskInput, texts } from "./fields.ts";
 
 const title = z.string().max(200).optional().openapi({ description: "First line of the caption" });
 
@@ -17,7 +17,7 @@ export const taskPicture = message({
 });
 
 export const episodePicture = message({
-  turn: z.coerce.number().pipe(z.int().min(1)).optional()
+  turn: digits.pipe(z.int().min(1)).optional()
     .openapi({ type: "integer", minimum: 1, description: "Default: the last one played" }),
   title,
 });

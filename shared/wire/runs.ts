@@ -3,7 +3,7 @@
  * of their run here. Leaves out writing: the learner owns its run.
  */
 import { z } from "../../deps.ts";
-import { environmentId, environmentOptions, jsonObject, message, runId } from "./fields.ts";
+import { digits, environmentId, environmentOptions, jsonObject, message, runId } from "./fields.ts";
 
 const fields = {
   id: runId,
@@ -24,7 +24,7 @@ export const runInfo = z.object({
 export type RunInfo = z.infer<typeof runInfo>;
 
 export const runsQuery = message({
-  limit: z.coerce.number().pipe(z.int().min(1).max(1000)).default(50)
+  limit: digits.pipe(z.int().min(1).max(1000)).default(50)
     .openapi({ type: "integer", minimum: 1, maximum: 1000, default: 50 }),
 });
 
