@@ -189,7 +189,7 @@ Deno.test("GET /v1/agents/:agent/observations refuses a wrong query", async () =
     for (
       const [query, detail] of [
         ["limit=0", /'limit' is "0", expected at least 1$/],
-        ["limit=many", /'limit' is "many", expected a number$/],
+        ["limit=many", /'limit' is "many", expected a whole number in digits$/],
         ["run=r1", /unknown field 'run'/],
       ] as const
     ) {
