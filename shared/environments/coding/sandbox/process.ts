@@ -15,6 +15,12 @@ const START_MS = 180_000;
 const RESET_MS = 2000;
 /** Lines that may be left unread: a judge's plan and its word that a job is done. */
 const LEFT_LINES = 2;
+/**
+ * How much the interpreter runs before the engine compiles its functions anew, 23 times as much as
+ * the engine would wait: for a process that judges short programs, compiling takes longer than it
+ * saves, and long programs still get it.
+ */
+const TIERING_BUDGET = 300_000_000;
 const NEWLINE = 10;
 
 /** A sandbox process ended or was ended; the message says why. */
@@ -51,7 +57,8 @@ export class Process {
   static start(image: Image, cache: string): Process {
     const script = fileURLToPath(new URL("./child/main.ts", import.meta.url));
     const fences = ["--no-prompt", "--no-remote", "--cached-only", "--no-npm", "--no-config"];
-    const flags = ["--no-lock", "--no-check", "--v8-flags=--max-old-space-size=256"];
+    const engine = `--max-old-space-size=256,--wasm-tiering-budget=${TIERING_BUDGET}`;
+    const flags = ["--no-lock", "--no-check", `--v8-flags=${engine}`];
     try {
       const child = new Deno.Command(Deno.execPath(), {
         args: ["run", "--quiet", ...fences, ...flags, script],

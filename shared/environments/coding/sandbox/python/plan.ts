@@ -27,14 +27,20 @@ def _nodes(tree):
         node = open_nodes.pop()
         found.append(node)
         parts = []
-        for name in node._fields:
-            part = getattr(node, name, None)
-            if isinstance(part, ast.AST):
-                parts.append(part)
-            elif type(part) is list:
+        # Fields in their order, before the numbers of its place.
+        for part in node.__dict__.values():
+            if type(part) is list:
                 parts += [inner for inner in part if isinstance(inner, ast.AST)]
+            elif isinstance(part, ast.AST):
+                parts.append(part)
         open_nodes += parts[::-1]
     return found
+
+
+_BINDING = frozenset((
+    ast.Name, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.arg, ast.alias,
+    ast.ExceptHandler,
+))
 
 
 def _binds(node):
@@ -56,9 +62,15 @@ def _binds(node):
 def _names(trees, loaded):
     """Names that are read (loaded) or bound in some trees."""
     nodes = [node for tree in trees for node in _nodes(tree)]
-    if loaded:
-        return {node.id for node in nodes if type(node) is ast.Name and type(node.ctx) is ast.Load}
-    return {name for node in nodes for name in _binds(node)}
+    return _loaded(nodes) if loaded else _bound(nodes)
+
+
+def _loaded(nodes):
+    return {node.id for node in nodes if type(node) is ast.Name and type(node.ctx) is ast.Load}
+
+
+def _bound(nodes):
+    return {name for node in nodes if type(node) in _BINDING for name in _binds(node)}
 
 
 def _calls_known(node, stand_ins):
@@ -137,8 +149,8 @@ class _Plan:
     def __init__(self, trees, setup, entry):
         nodes = [_nodes(tree) if tree else [] for tree in trees]
         every = [node for own in nodes for node in own]
-        read = {n.id for n in every if type(n) is ast.Name and type(n.ctx) is ast.Load}
-        needed = read - _BUILTINS - {name for node in every for name in _binds(node)}
+        bound = _bound(every)
+        needed = _loaded(every) - _BUILTINS - bound
         self.setup = _parse(setup)[0] if needed - {entry} else None
         top = self.setup.body if self.setup else []
         given = {name for node in top for name in _own_names(node)}
@@ -146,7 +158,7 @@ class _Plan:
         if not needed & given:
             self.setup = None
         self.ahead = []
-        if not any(name in self.stand_ins for node in every for name in _binds(node)):
+        if not bound & self.stand_ins:
             self._look_ahead(trees, nodes)
         self.plain = self.setup is None and all(_is_plain(n, self.stand_ins) for n in every)
         asked = sum(type(n) is ast.Name and n.id in self.stand_ins for n in every)
