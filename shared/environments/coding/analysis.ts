@@ -4,6 +4,7 @@
  * Leaves out what needs a parser (questions to the sandbox).
  */
 import { strip } from "../python_text.ts";
+import { chunksOf } from "./chunks.ts";
 import { linesOf, type Token } from "./python_lines.ts";
 import { isName, statementsOf } from "./python_names.ts";
 
@@ -16,9 +17,13 @@ export const hasReturn = (code: string): boolean =>
 /** The same as published: `return` and white space. */
 export const hasReturnReference = (code: string): boolean => /return\s/.test(code);
 
-/** Whether a function calls the helper: `aux(` outside of strings and comments, not a method. */
-export const usesAux = (code: string): boolean =>
-  linesOf(code).some(({ tokens }) =>
+/**
+ * Whether a program calls the helper: `aux(` outside of strings and comments, in what reads an `aux`
+ * that is none of its own: no method, parameter or function within.
+ */
+export const usesAux = (program: string): boolean =>
+  chunksOf(program, linesOf(program)).some(({ reads, inner, tokens }) =>
+    reads.has("aux") && !inner.has("aux") &&
     tokens.some((token, i) =>
       isName(token, "aux") && tokens[i + 1]?.text === "(" &&
       ![".", "def", "class"].includes(tokens[i - 1]?.text ?? "")

@@ -5,28 +5,10 @@
  * Linear in the text; leaves out the published way (clean_reference.ts).
  */
 import { textsOf } from "./fences.ts";
-import { type Line, linesOf, type Token } from "./python_lines.ts";
-import {
-  blockEnd,
-  blockNames,
-  definedBy,
-  isName,
-  isProse,
-  type Names,
-  namesOf,
-  outside,
-  statementsOf,
-} from "./python_names.ts";
-
-/** A top-level statement with all its lines. */
-export interface Chunk extends Names {
-  kind: "function" | "class" | "import" | "other";
-  /** Name of a function or class, else "". */
-  name: string;
-  text: string;
-  /** Its lines, decorators included; none where it shares its line. */
-  lines: Line[];
-}
+import { type Chunk, chunksOf } from "./chunks.ts";
+import { neededBy, type Needy } from "./needs.ts";
+import { type Line, linesOf } from "./python_lines.ts";
+import { blockEnd, definedBy, isName, namesOf, outside } from "./python_names.ts";
 
 /** The wanted function and what stands beside it; both are "" when it is not there. */
 export interface Extracted {
@@ -41,101 +23,30 @@ export function extract(completion: string, name: string): Extracted {
   for (const text of textsOf(completion)) {
     const lines = linesOf(text);
     const chunks = chunksOf(text, lines);
-    const others = chunks.filter((chunk) => !isOthers(name, chunk));
     const at = chunks.findLastIndex((chunk) => chunk.kind === "function" && chunk.name === name);
-    if (at >= 0) {
-      const code = chunks[at]!.text;
-      const needed = neededBy(chunks[at]!, others);
-      const whole = chunks.filter((chunk, i) => i === at || needed.has(chunk));
-      return { code, program: join(whole) };
-    }
-    const found = methodOf(text, chunks, name) ?? nestedOf(text, lines, name);
-    if (found) {
-      const needed = neededBy(found, others);
-      return {
-        code: found.code,
-        program: [join(others.filter((chunk) => needed.has(chunk))), found.text].join("\n").trim(),
-      };
-    }
+    const found: Found | undefined = at >= 0
+      ? { ...chunks[at]!, code: chunks[at]!.text }
+      : methodOf(text, chunks, name) ?? nestedOf(text, lines, name);
+    if (!found) continue;
+    const needed = neededBy(found, name, chunks);
+    const whole = chunks.filter((chunk, i) => i === at || needed.has(chunk)).map(({ text }) =>
+      text
+    );
+    if (at < 0) whole.push(found.text);
+    return { code: found.code, program: whole.join("\n").trim() };
   }
   return { code: "", program: "" };
 }
 
-const join = (chunks: readonly Chunk[]): string => chunks.map((chunk) => chunk.text).join("\n");
-
-/** A main function's helper is the other agent's; what else defines or imports it is not used. */
-const isOthers = (wanted: string, { kind, name, binds }: Chunk): boolean =>
-  kind === "function" || kind === "class"
-    ? name === wanted || wanted !== "aux" && name === "aux"
-    : binds.has(wanted) || wanted !== "aux" && binds.has("aux");
-
-/** Code whose needs are looked for. */
-type Needy = Pick<Chunk, "text" | "reads">;
-
-/**
- * The chunks that bind, fill or change names that the code reads, or that those read that are
- * needed. Imports also for names in texts and comments: `eval` and annotations may use them.
- */
-function neededBy(code: Needy, chunks: readonly Chunk[]): Set<Chunk> {
-  const having = Map.groupBy(
-    chunks.flatMap((chunk) => effectsOf(chunk).map((name) => ({ name, chunk }))),
-    ({ name }) => name,
-  );
-  const calling = Map.groupBy(
-    chunks.flatMap((chunk) => [...chunk.calls].map((name) => ({ name, chunk }))),
-    ({ name }) => name,
-  );
-  const needed = new Set(chunks.filter(({ kind, text }) => kind === "import" && isAlways(text)));
-  const seen = new Set<string>();
-  const words = new Set<string>();
-  const look = [code];
-  const take = (chunk: Chunk) => {
-    if (needed.has(chunk)) return;
-    needed.add(chunk);
-    look.push(chunk);
-  };
-  for (let one = look.pop(); one !== undefined; one = look.pop()) {
-    for (const [word] of one.text.matchAll(/[\p{L}_][\p{L}\p{N}\p{M}_]*/gu)) words.add(word);
-    for (const name of one.reads) {
-      if (seen.has(name)) continue;
-      seen.add(name);
-      for (const { chunk } of having.get(name) ?? []) {
-        if (chunk.kind !== "function" || chunk.name === name) {
-          take(chunk);
-          continue;
-        }
-        // A function that changes what the name stands for: its calls do, and there once is enough.
-        for (const call of calling.get(chunk.name) ?? []) take(call.chunk);
-        calling.delete(chunk.name);
-      }
-    }
-  }
-  for (const chunk of chunks) {
-    if (chunk.kind === "import" && [...chunk.binds].some((name) => words.has(name))) {
-      needed.add(chunk);
-    }
-  }
-  return needed;
-}
-
-/** Imports whose names do not show. */
-const isAlways = (text: string): boolean => text.includes("*") || text.includes("__future__");
-
-/** Names that a chunk binds, fills or changes: a function by itself, and when it is called. */
-function effectsOf({ kind, name, binds, changes, lines }: Chunk): string[] {
-  if (kind === "class") return [name];
-  if (kind !== "function") return [...binds.union(changes)];
-  const at = lines.findIndex(({ tokens }) => definedBy(tokens));
-  const called = blockNames(lines, at, lines.length);
-  return [...new Set([name]).union(called.binds).union(called.changes)];
-}
+/** The wanted function, as text that can be run and as it stands there. */
+type Found = Needy & { code: string };
 
 /** A method of a class, by way of a function that calls it. */
 function methodOf(
   text: string,
   chunks: readonly Chunk[],
   name: string,
-): Needy & { code: string } | undefined {
+): Found | undefined {
   for (const { name: owner, lines } of chunks.filter(({ kind }) => kind === "class").reverse()) {
     const head = lines.findIndex(({ tokens }) => definedBy(tokens));
     const indent = lines[head + 1]?.indent;
@@ -160,7 +71,7 @@ function nestedOf(
   text: string,
   lines: readonly Line[],
   name: string,
-): Needy & { code: string } | undefined {
+): Found | undefined {
   const at = lines.findLastIndex((line) => isFunction(line, name));
   if (at < 0) return undefined;
   const code = blockText(text, lines, at);
@@ -191,70 +102,18 @@ export function contextOf(prompt: string, entry: string): string {
   ).map((chunk) => chunk.text).join("\n\n");
 }
 
-const FUTURE = "from __future__ import ";
-
 /** A program whose `from __future__` lines stand first, where Python wants them. */
 export function withFutureFirst(code: string): string {
-  if (!code.includes(FUTURE)) return code;
-  const lines = code.split("\n");
-  const future = lines.filter((line) => line.startsWith(FUTURE));
-  return [...new Set(future), ...lines.filter((line) => !line.startsWith(FUTURE))].join("\n");
-}
-
-/** What goes on with a statement although it stands at the margin. */
-const GOES_ON = new Set(["elif", "else", "except", "finally"]);
-const OPENS = new Set(["if", "for", "while", "with", "try", "match", "async"]);
-
-/** Statements at the margin that bind or change something; prose is none. */
-export function chunksOf(text: string, lines: readonly Line[]): Chunk[] {
-  const chunks: Chunk[] = [];
-  for (let at = 0; at < lines.length;) {
-    let head = at;
-    while (head < lines.length - 1 && lines[head]!.tokens[0]!.text === "@") head++;
-    const { tokens, indent } = lines[head]!;
-    let end = blockEnd(lines, head);
-    const first = tokens[0]!.text;
-    const defined = definedBy(tokens);
-    const colon = defined || !OPENS.has(first) ? -1 : outside(tokens, ":");
-    const opens = colon > 0 && (first !== "try" || colon === 1) &&
-      (first !== "for" || outside(tokens, "in") > 1);
-    while (opens && end < lines.length && GOES_ON.has(lines[end]!.tokens[0]!.text)) {
-      end = blockEnd(lines, end);
-    }
-    if (indent === 0 && (defined || opens && !isProse(tokens))) {
-      const own = lines.slice(at, end);
-      chunks.push({
-        ...namesOf(own, 0, own.length),
-        kind: defined ? defined.kind === "def" ? "function" : "class" : "other",
-        name: defined?.name ?? "",
-        text: text.slice(own[0]!.start, own.at(-1)!.end),
-        lines: own,
-      });
-    } else if (indent === 0 && !opens) {
-      for (const chunk of simpleChunks(text, lines[head]!)) chunks.push(chunk);
-    }
-    at = end;
-  }
-  return chunks;
-}
-
-/** Statements of one line that bind or change something. */
-function simpleChunks(text: string, line: Line): Chunk[] {
-  return statementsOf(line.tokens).flatMap((tokens): Chunk[] => {
-    const isImport = isName(tokens[0], "import") || isName(tokens[0], "from");
-    if (isProse(tokens) || isImport && !IMPORT.test(formOf(tokens))) return [];
-    const names = namesOf([{ ...line, tokens }], 0, 1);
-    if (!isImport && names.binds.size + names.changes.size + names.calls.size === 0) return [];
-    const part = text.slice(tokens[0]!.start, tokens.at(-1)!.end);
-    return [{ ...names, kind: isImport ? "import" : "other", name: "", text: part, lines: [] }];
+  if (!code.includes("__future__")) return code;
+  const lines = linesOf(code);
+  const isFuture = ({ indent, tokens }: Line) =>
+    indent === 0 && isName(tokens[0], "from") && isName(tokens[1], "__future__");
+  const future = lines.filter(isFuture).map(({ start, end }) => code.slice(start, end));
+  let at = 0;
+  const rest = lines.filter(isFuture).map(({ start, end }) => {
+    const text = code.slice(at, start);
+    at = end + 1;
+    return text;
   });
+  return [...new Set(future), rest.join("") + code.slice(at)].join("\n");
 }
-
-/** Forms of an import, n for names. */
-const IMPORT =
-  /^(?:import n(?:\.n)*(?: as n)?(?:,n(?:\.n)*(?: as n)?)*|from [n.]+ import (?:\*|\(?n(?: as n)?(?:,n(?: as n)?)*,?\)?))$/;
-
-const formOf = (tokens: readonly Token[]): string =>
-  tokens.map(({ kind, text }) =>
-    ["from", "import", "as"].includes(text) ? ` ${text} ` : kind === "name" ? "n" : text
-  ).join("").trim();

@@ -5,7 +5,7 @@
  * Leaves out `challenge_test_list`, by which MBPP's own scores do not go.
  */
 import type { Row } from "../data/data_set.ts";
-import { type Chunk, chunksOf } from "./clean.ts";
+import { type Chunk, chunksOf } from "./chunks.ts";
 import { type Line, linesOf, type Token } from "./python_lines.ts";
 import { definedBy, isName, namesOf, outside } from "./python_names.ts";
 import type { CodingTask } from "./task.ts";

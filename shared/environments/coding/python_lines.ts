@@ -33,7 +33,8 @@ const PREFIX = /^(?:[bruft]|[bft]r|r[bft])$/i;
 const OPERATOR =
   /\*\*=|\/\/=|<<=|>>=|\.\.\.|->|:=|[=!<>+\-*\/%@&|^]=|\*\*|\/\/|<<|>>|[-+*\/%@&|^~<>=.,:;()[\]{}]/y;
 /** What begins a statement and stands in no bracket: one before it was never closed. */
-const BEGINS = /[^\S\n]*(?:(?:async[ \t]+)?def|class|return|import|while|raise)\b/y;
+const BEGINS =
+  /[^\S\n]*(?:(?:async[ \t]+)?def|class|return|import|from[ \t]+[\w.]+[ \t]+import|while|raise)\b/y;
 
 /** What is open: a bracket, the text of an f-string (by its quotes), a field in it, its format. */
 interface Open {

@@ -13,6 +13,8 @@ export interface Names {
   /** Functions called by a statement of their own. */
   calls: Set<string>;
   reads: Set<string>;
+  /** Those of `reads` that functions read when they are called. */
+  later: Set<string>;
   /** Bound within comprehensions and lambdas. */
   inner: Set<string>;
   /** Declared `global` in functions. */
@@ -31,7 +33,7 @@ const UPDATE = /^(?:\*\*|\/\/|<<|>>|[-+*\/%@&|^])=$/;
 export const isName = (token: Token | undefined, name: string): boolean =>
   token?.kind === "name" && token.text === name;
 
-const isWord = (token: Token | undefined): boolean =>
+export const isWord = (token: Token | undefined): boolean =>
   token?.kind === "name" && !KEYWORDS.has(token.text);
 
 /** Statements that a line holds beside each other, without the `;` between them. */
@@ -82,12 +84,14 @@ const add = (to: Set<string>, from: Iterable<string>): void => {
   for (const name of from) to.add(name);
 };
 
+const emptyNames = (): Names => ({
+  ...{ binds: new Set(), changes: new Set(), calls: new Set(), reads: new Set() },
+  ...{ later: new Set(), inner: new Set(), global: new Set() },
+});
+
 /** What lines from `at` to `end` do, read as those of a module. */
 export function namesOf(lines: readonly Line[], at: number, end: number, depth = 0): Names {
-  const names: Names = {
-    ...{ binds: new Set(), changes: new Set(), calls: new Set(), reads: new Set() },
-    ...{ inner: new Set(), global: new Set() },
-  };
+  const names = emptyNames();
   for (let i = at; i < end;) {
     const { tokens } = lines[i]!;
     const defined = definedBy(tokens);
@@ -98,6 +102,7 @@ export function namesOf(lines: readonly Line[], at: number, end: number, depth =
       if (depth < MOST_BLOCKS) {
         const own = blockNames(lines, i, stop, depth + 1);
         add(names.reads, own.reads);
+        add(names.later, own.later);
         add(names.changes, own.changes);
         add(names.global, own.global);
       }
@@ -111,41 +116,61 @@ export function namesOf(lines: readonly Line[], at: number, end: number, depth =
 export function blockNames(lines: readonly Line[], at: number, end: number, depth = 0): Names {
   const { tokens } = lines[at]!;
   const colon = outside(tokens, ":");
-  const head = tokens.slice(2, colon < 0 ? undefined : colon);
+  const head = headOf(tokens.slice(0, colon < 0 ? undefined : colon));
   const own = namesOf(lines, at + 1, end, depth);
   const rest = colon < 0 ? [] : statementsOf(tokens.slice(colon + 1));
   for (const statement of rest) readStatement(statement, own);
-  // A class is no scope for its methods: what they read is looked up around it.
-  const isClass = isName(tokens[0], "class");
-  const isParameter = (i: number) =>
-    !isClass && head[i]!.depth === 1 && OPENS.has(head[i - 1]?.text ?? "");
-  const local = new Set(isClass ? [] : [...own.binds, ...own.inner]);
-  for (const [i, token] of head.entries()) if (isParameter(i)) local.add(token.text);
+  const local = new Set([...own.binds, ...own.inner, ...head.local]);
   for (const name of own.global) local.delete(name);
   const free = (names: Set<string>) => new Set([...names].filter((name) => !local.has(name)));
-  const reads = free(own.reads);
-  for (const [i, token] of head.entries()) {
-    if (isRead(head, i) && !isParameter(i)) reads.add(token.text);
-  }
-  return { ...own, reads, changes: free(own.changes), binds: new Set(own.global) };
+  // A class is no scope for its methods: what they read is looked up around it.
+  const isClass = isName(tokens[0], "class");
+  const later = isClass ? own.later : free(own.reads);
+  const reads = free(own.reads).union(later).union(head.reads);
+  return { ...own, reads, later, changes: free(own.changes), binds: new Set(own.global) };
+}
+
+/** Parameters of a head, those of types included, and what its defaults and annotations read. */
+function headOf(tokens: readonly Token[]): { local: Set<string>; reads: Set<string> } {
+  const opens = tokens.findIndex(({ text }) => text === "(" || text === "[");
+  const head = opens < 0 ? [] : tokens.slice(opens);
+  const [types, local] = [new Set<string>(), new Set<string>()];
+  let [outer, inLambda] = ["", false];
+  const rest = head.filter((token, i) => {
+    const { depth, text } = token;
+    if (depth === 0) outer = text;
+    else if (depth === 1 && (inLambda ? text === ":" : isName(token, "lambda"))) {
+      inLambda = !inLambda;
+    }
+    const isParameter = depth === 1 && !inLambda && isWord(token) && OPENS.has(head[i - 1]!.text) &&
+      (outer === "[" || !isName(tokens[0], "class"));
+    if (isParameter) (outer === "[" ? types : local).add(text);
+    return !isParameter;
+  });
+  const names = emptyNames();
+  readExpressions(rest, names);
+  const reads = names.reads.difference(names.inner).difference(types);
+  return { local: local.union(types), reads };
 }
 
 /** What stands before a parameter of a function. */
 const OPENS = new Set(["(", "[", ",", "*", "**"]);
 
-/** Whether a token is a name that is looked up: no attribute, no name of an argument. */
+/** Whether a token is a name that is looked up: no attribute, no argument's name, no conversion. */
 function isRead(tokens: readonly Token[], i: number): boolean {
   const before = tokens[i - 1]?.text ?? "";
   const named = tokens[i + 1]?.text === "=" && (before === "(" || before === ",") &&
     tokens[i]!.depth > tokens[0]!.depth;
-  return isWord(tokens[i]) && before !== "." && !named;
+  // `!` stands before the conversion of a field: `f"{n!r}"`.
+  return isWord(tokens[i]) && before !== "." && before !== "!" && !named;
 }
 
 function readStatement(tokens: readonly Token[], names: Names): void {
   const [first, second] = tokens;
   if (!first) return;
   if (isName(first, "import") || isName(first, "from")) return readImport(tokens, names);
-  readExpressions(tokens, names);
+  // `x: int` alone reads no x.
+  readExpressions(isWord(first) && second?.text === ":" ? tokens.slice(2) : tokens, names);
   if (isName(first, "global")) return add(names.global, tokens.slice(1).map((one) => one.text));
   if (isName(first, "del")) return readTargets(tokens.slice(1), { ...names, binds: names.changes });
   const colon = HEADS.has(first.text) && second?.text !== "=" ? outside(tokens, ":") : -1;
@@ -154,6 +179,7 @@ function readStatement(tokens: readonly Token[], names: Names): void {
   if (each === 0 || each === 1 && isName(first, "async")) {
     readTargets(tokens.slice(each + 1, outside(tokens, "in")), names);
   }
+  if (isName(first, "case")) readPattern(tokens.slice(0, colon), names);
   const rest = tokens.slice(colon + 1);
   if (isName(rest[0], "import") || isName(rest[0], "from")) readImport(rest, names);
   else readSimple(rest, names);
@@ -163,6 +189,16 @@ function readStatement(tokens: readonly Token[], names: Names): void {
 const HEADS = new Set(
   "if elif else for while with try except finally async match case".split(" "),
 );
+
+/** Names that the pattern of a `case` binds. */
+function readPattern(tokens: readonly Token[], { binds }: Names): void {
+  const guard = outside(tokens, "if");
+  for (const [i, token] of tokens.slice(0, guard < 0 ? undefined : guard).entries()) {
+    const isPart = tokens[i - 1]?.text === "." ||
+      [".", "(", "="].includes(tokens[i + 1]?.text ?? "");
+    if (i > 0 && isWord(token) && !isPart) binds.add(token.text);
+  }
+}
 
 /** An assignment, or an expression that stands alone. */
 function readSimple(tokens: readonly Token[], names: Names): void {
@@ -208,11 +244,11 @@ function readImport(tokens: readonly Token[], { binds }: Names): void {
 
 /** Names that expressions read, and those that they bind: `:=`, `as`, comprehensions, lambdas. */
 function readExpressions(tokens: readonly Token[], { binds, reads, inner }: Names): void {
-  let collects = "";
+  let [collects, outer] = ["", 0];
   for (const [i, token] of tokens.entries()) {
-    const { text } = token;
-    if (isName(token, "lambda") || i > 0 && isName(token, "for")) collects = text;
-    else if (text === ":" || isName(token, "in")) collects = "";
+    const { text, depth } = token;
+    if (isName(token, "lambda") || i > 0 && isName(token, "for")) [collects, outer] = [text, depth];
+    else if (depth === outer && (text === ":" || isName(token, "in"))) collects = "";
     if (!isWord(token)) continue;
     const before = tokens[i - 1]?.text ?? "";
     if (isRead(tokens, i)) reads.add(text);

@@ -13,6 +13,7 @@ import {
   usesAux,
   usesAuxReference,
 } from "./analysis.ts";
+import { clash } from "./chunks.ts";
 import { contextOf, extract, withFutureFirst } from "./clean.ts";
 import {
   functionReference,
@@ -75,6 +76,10 @@ export interface Report {
 interface Prepared {
   aux: string;
   main: string;
+  /** The main function with what it needs of its completion. */
+  program: string;
+  /** What the main part is to see and not to bind anew; "" where both fit into one text. */
+  before: string;
   code: string;
   tests: { text: string; run: string }[];
 }
@@ -87,7 +92,7 @@ export async function judge(
   setting: Setting,
 ): Promise<Report> {
   const { reference } = setting;
-  const { aux, main, code, tests } = reference
+  const { aux, main, program, before, code, tests } = reference
     ? prepareReference(task, completions)
     : await prepare(sandbox, task, completions);
   const returns = reference ? hasReturnReference : hasReturn;
@@ -99,14 +104,14 @@ export async function judge(
   };
   if (report.main_defined) {
     const verdict = await sandbox.run({
-      ...{ code, entry: task.entry_point, tests: tests.map((test) => test.run) },
+      ...{ before, code, entry: task.entry_point, tests: tests.map((test) => test.run) },
       // As published, tests have the imports of a problem's text alone, not its helpers.
       setup: reference ? importsReference(task.prompt) : task.prompt,
       time_limit_s: setting.time_limit_s,
     });
     readVerdict(report, verdict);
     if (report.passed > 0 && aux !== "") {
-      report.uses_aux = (reference ? usesAuxReference : usesAux)(main);
+      report.uses_aux = reference ? usesAuxReference(main) : usesAux(program);
       report.wrapper = (reference ? isWrapperReference : isWrapper)(main);
       report.ignored = reference ? ignoredReference(main) : await notes(sandbox, main);
     }
@@ -115,13 +120,20 @@ export async function judge(
   return report;
 }
 
+const join = (...parts: string[]): string => parts.filter((part) => part !== "").join("\n\n");
+
 function prepareReference(task: CodingTask, completions: { aux: string; main: string }): Prepared {
   const aux = functionReference(completions.aux, "aux");
   const main = functionReference(completions.main, task.entry_point);
-  const parts = [importsReference(task.prompt), aux, main];
   const tests = testsReference(task.test, task.entry_point);
   return {
-    ...{ aux, main, code: parts.filter((part) => part !== "").join("\n\n") },
+    ...{
+      aux,
+      main,
+      program: main,
+      before: "",
+      code: join(importsReference(task.prompt), aux, main),
+    },
     tests: tests.map((text) => ({ text, run: runReference(text) })),
   };
 }
@@ -134,7 +146,9 @@ async function prepare(
   const aux = extract(completions.aux, "aux");
   const main = extract(completions.main, task.entry_point);
   const context = contextOf(task.prompt, task.entry_point);
-  const parts = [context, aux.program, main.program];
+  // Names that both agents bind stay each one's own.
+  const apart = clash(aux.program, main.program);
+  const first = join(context, aux.program);
   const read = await sandbox.ask<{ tests: string[]; error: unknown }>({
     ...{ op: "split", test: task.test, entry: task.entry_point },
   });
@@ -150,8 +164,9 @@ async function prepare(
     throw new CollmError("invalid_request", `Cannot judge functions '${task.entry_point}': ${why}`);
   }
   return {
-    ...{ aux: aux.code, main: main.code },
-    code: withFutureFirst(parts.filter((part) => part !== "").join("\n\n")),
+    ...{ aux: aux.code, main: main.code, program: main.program },
+    ...{ before: apart ? withFutureFirst(first) : "" },
+    code: withFutureFirst(apart ? main.program : join(first, main.program)),
     tests: read.tests.map((text) => ({ text, run: text })),
   };
 }

@@ -23,9 +23,15 @@ Deno.test("usesAux counts calls in code alone", () => {
     "return x.aux(x)",
     "return myaux(x) + aux",
     "'''\n    aux(x)\n    '''\n    return x",
+    "aux = lambda z: z\n    return aux(x)",
+    "def aux(z): return z\n    return aux(x)",
+    "from my import aux\n    return aux(x)",
+    "return (lambda aux: aux(x))(y)",
   ];
   for (const body of calls) assert.ok(usesAux(f(body)), body);
   for (const body of none) assert.ok(!usesAux(f(body)), body);
+  assert.ok(usesAux("def g(x):\n    return aux(x)\ndef f(x):\n    return g(x)"));
+  assert.ok(!usesAux("def f(x, aux=len):\n    return aux(x)"));
 });
 
 Deno.test("hasReturn counts statements alone", () => {

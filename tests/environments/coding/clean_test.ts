@@ -57,6 +57,46 @@ const RIGHT: Record<string, string> = {
   class_method:
     "class S:\n    ONE = 1\n    @classmethod\n    def f(cls, x):\n        return x + cls.ONE",
   decorated: "from functools import lru_cache\n\n@lru_cache(None)\ndef f(x):\n    return x + 1",
+  filled_as_an_argument: "import heapq\nH = [5, 2, 9]\nheapq.heapify(H)\nfor k in [0]:\n" +
+    "    heapq.heappush(H, k)\ndef f(x):\n    return x + H[0] + 1",
+  filled_by_a_parameter:
+    "def mark(s):\n    for k in range(9): s[k] = k + 1\nS = [0] * 9\nmark(S)\n" +
+    "def f(x):\n    return S[x]",
+  set_from_outside: "class C: pass\nsetattr(C, 'one', 1)\ndef f(x):\n    return x + C.one",
+  registered: "OPS = {}\ndef register(name):\n    def enter(g):\n        OPS[name] = g\n" +
+    "        return g\n    return enter\n@register('one')\ndef _(x):\n    return x + 1\n" +
+    "def f(x):\n    return OPS['one'](x)",
+  registered_by_a_method: "class R:\n    def __init__(self): self.ops = []\n" +
+    "    def add(self, g):\n        self.ops.append(g)\nr = R()\n@r.add\ndef one(x):\n" +
+    "    return x + 1\ndef f(x):\n    return r.ops[0](x)",
+  registered_subclass: "class Base:\n    all = []\n    def __init_subclass__(cls):\n" +
+    "        Base.all.append(cls())\nclass One(Base):\n    one = 1\n" +
+    "def f(x):\n    return x + Base.all[0].one",
+  single_dispatch: "from functools import singledispatch\n@singledispatch\ndef f(x):\n" +
+    "    return None\n@f.register\ndef _(x: int):\n    return x + 1",
+  settings: "import sys\nfrom decimal import Decimal, getcontext\ngetcontext().prec = 3\n" +
+    "sys.setrecursionlimit(5000)\ndef f(x):\n" +
+    "    return x + (Decimal(10) / 3 == Decimal('3.33'))",
+  wrapped_anew: "from functools import lru_cache\ndef f(x):\n    return x + 1\n" +
+    "f = lru_cache(maxsize=None)(f)",
+  found_by_text: "def one(x):\n    return x + 1\nexec('two = one')\n" +
+    "def f(x):\n    return eval('one(x)') + globals()['two'](x) - two(x)",
+  conversions: "def f(x):\n    f'{x!s}{x!r:>{x}}'\n    return x + 1\ns = r = input()",
+  captures: "def f(x):\n    match [x]:\n        case [int(v)] if v:\n            return v + 1\n" +
+    "        case {'k': w, **rest}: return w\n        case R(a=z): return z\nv, w, rest, a, z = input()",
+  lambda_in_a_default: "def f(x, g=lambda y, z=1: y + z):\n    return g(x)\ny = z = input()",
+  default_of_its_name: "memo = [1]\ndef f(x, memo=memo):\n    return x + memo[0]",
+  class_attributes: "class A:\n    n: int\n    one = 1\n    two = one + 1\n" +
+    "def f(x):\n    return x + A.one\nn = one = input()",
+  future_lines: "import re\nfrom __future__ import (\n    annotations,\n)\n" +
+    "def f(x: Foo) -> re:\n    return x + 1",
+  marks_in_texts: `def f(x):\n    return x + len('\`\`\`') - 2`,
+  marks_at_the_margin_of_a_docstring:
+    `\`\`\`python\ndef f(x):\n  """\n\`\`\`\nf(1)\n\`\`\`\n  """\n  return x + 1\n\`\`\`${AFTER}`,
+  open_bracket_before_an_import:
+    "Here :(\nfrom math import floor\ndef f(x):\n    return floor(x) + 1",
+  example_that_raises: "T = [1]\ndef f(x):\n    return x + T[0]\ntotal = f('a') + T.pop()\n" +
+    "def main():\n    T.append(f(input()))\nmain()\nprint(T.clear())",
   within_a_function:
     "ONE = 1\ndef main():\n    def f(x):\n        return x + ONE\n    print(f(input()))",
 };
@@ -76,6 +116,39 @@ sandboxTest(
     assert.deepEqual(wrong, []);
   },
 );
+
+/** Completions that double: names that both bind are each one's own. */
+const TOGETHER: Record<string, [aux: string, main: string]> = {
+  helpers: [
+    "def g(a, b):\n    return a * b\ndef aux(x):\n    return g(x, 1)",
+    "def g(a):\n    return a * 2\ndef f(x):\n    return g(aux(x))",
+  ],
+  constants: ["K = 1\ndef aux(x):\n    return x * K", "K = 2\ndef f(x):\n    return aux(x) * K"],
+  future: [
+    "from __future__ import (annotations,\n    division)\ndef aux(x: int):\n    return x",
+    "from __future__ import annotations\nimport re\ndef f(x: Foo):\n    return aux(x) * 2",
+  ],
+  own_helper: [
+    "def aux(x):\n    return x",
+    "def twice(x):\n    return aux(x) * 2\ndef f(x):\n    return twice(x)",
+  ],
+};
+
+sandboxTest("judge keeps the names of both agents apart", async (sandbox) => {
+  const test = "assert f(3) == 6\nassert f(4) == 8";
+  for (const [name, [aux, main]] of Object.entries(TOGETHER)) {
+    const task = { ...TASK, prompt: "def f(x):\n    'Twice'\n", test };
+    const report = await judge(sandbox, task, { aux, main }, {
+      ...{ reference: false, time_limit_s: 10 },
+    });
+    assert.equal(report.reward, 4, `${name}: ${JSON.stringify(report)}`);
+  }
+  const broken = { aux: "K = 1\ndef aux(x):\n    return (K", main: TOGETHER.constants![1] };
+  const report = await judge(sandbox, { ...TASK, test }, broken, {
+    ...{ reference: false, time_limit_s: 10 },
+  });
+  assert.deepEqual([report.parsed, report.reward], [false, 1]);
+});
 
 Deno.test("extract takes of what stands beside a function what it needs", () => {
   const { code, program } = extract(

@@ -141,13 +141,13 @@ function judgeJob(program: Program): string {
 
 /** Runs a program whose tests the judge has been given. @throws Gone when a process ends. */
 async function check(program: Program, player: Process, judge: Process): Promise<Verdict> {
-  const { code, tests, most_timeouts: most_late = MOST_TIMEOUTS } = program;
+  const { code, before = "", tests, most_timeouts: most_late = MOST_TIMEOUTS } = program;
   const limit = limitMs(program) / 1000;
   const whole = Math.max(WHOLE_LIMITS * limitMs(program), judgeMs(program));
   const end = performance.now() + whole;
   /** Milliseconds to wait for the player: a time limit, and never past the program's end. */
   const patience = () => Math.min(limitMs(program), end - performance.now()) + GRACE_MS;
-  player.send(`L${limitMs(program)}`, JSON.stringify({ op: "load", code, limit }));
+  player.send(`L${limitMs(program)}`, JSON.stringify({ op: "load", before, code, limit }));
   const loaded = await player.answer(patience(), readLoaded);
   if (loaded.error || loaded.late) {
     const late = { type: "TimeoutError", message: `loading took more than ${limit} s` };

@@ -6,6 +6,8 @@
 export interface Program {
   /** Module of Python that defines the functions under test. */
   code: string;
+  /** Module whose names the program sees and cannot bind anew for it (default: none). */
+  before?: string;
   /** Function that the tests are about. */
   entry: string;
   /** Statements of Python, each checked on its own and in order, in one namespace. */

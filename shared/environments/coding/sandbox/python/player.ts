@@ -13,12 +13,17 @@ def _load(job):
     error = None
     syntax = False
     try:
+        before = compile(job["before"], "<program>", "exec")
         code = compile(job["code"], "<program>", "exec")
     except BaseException as caught:
         syntax = True
         error = _error(caught)
     else:
         try:
+            # In a namespace of its own: what the program defines anew is another thing for it.
+            first = dict(_program)
+            exec(before, first)
+            _program.update(first)
             exec(code, _program)
         except BaseException as caught:
             error = _error(caught)
