@@ -138,7 +138,7 @@ function headOf(tokens: readonly Token[]): { local: Set<string>; reads: Set<stri
   let [outer, inLambda] = ["", false];
   const rest = head.filter((token, i) => {
     const { depth, text } = token;
-    if (depth === 0) outer = text;
+    if (depth === 0 && outer !== "->") outer = text;
     else if (depth === 1 && (inLambda ? text === ":" : isName(token, "lambda"))) {
       inLambda = !inLambda;
     }
