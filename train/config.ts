@@ -11,13 +11,9 @@ import { useEnvironment } from "../shared/environments/load.ts";
 import { createEnvironment } from "../shared/environments/registry.ts";
 import { CollmError, nearest, suggest } from "../shared/errors.ts";
 import { readConfigFile } from "./config_file.ts";
-import {
-  ENVIRONMENT_DEFAULTS,
-  type RunConfig,
-  runConfig,
-  trainingDefaults,
-} from "./config_schema.ts";
+import { type RunConfig, runConfig } from "./config_schema.ts";
 import { useDataOf } from "./data.ts";
+import { environmentDefaults } from "./environment_defaults.ts";
 import { optionsOf, writtenOut } from "./environment_options.ts";
 import { isObject, type JsonObject, merge, parseOverride } from "./overrides.ts";
 
@@ -84,17 +80,19 @@ function algorithmId({ id = "collm_cc" }: JsonObject): string {
 }
 
 /** What the chosen environment starts a run with; one of the user's own has nothing of the kind. */
-function startOf({ environment }: JsonObject): JsonObject {
-  const { id, source } = isObject(environment) ? environment : {};
-  return typeof id !== "string" || typeof source === "string" ? {} : trainingDefaults(id);
+function startOf({ environment, policy }: JsonObject): JsonObject {
+  const { id, source, options } = isObject(environment) ? environment : {};
+  if (typeof id !== "string" || typeof source === "string") return {};
+  const start = isObject(policy) ? policy.source : undefined;
+  return environmentDefaults(id, start, isObject(options) ? options : {}).run;
 }
 
 async function withEnvironment(config: RunConfig): Promise<RunConfig> {
   const { source, split, options } = config.environment;
   const id = source === null ? config.environment.id : await useEnvironment(source, options);
-  const start = Object.hasOwn(ENVIRONMENT_DEFAULTS, id) ? ENVIRONMENT_DEFAULTS[id] : {};
+  const start = environmentDefaults(id, config.policy.source, options);
   await useDataOf(options);
-  const environment = createEnvironment(id, { ...start, ...options });
+  const environment = createEnvironment(id, { ...start.options, ...options });
   const infos = environment.splits();
   const splits = infos.map(({ name }) => name);
   for (

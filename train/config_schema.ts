@@ -1,6 +1,7 @@
 /**
  * The run configuration: every key with its default, in one place. To tune the defaults, edit
- * the numbers here (and an algorithm's own in shared/algorithms/options.ts and its file).
+ * the numbers here (an environment's in environment_defaults.ts, an algorithm's own in
+ * shared/algorithms/options.ts and its file).
  * Leaves out where values come from (config.ts) and the environments' own options.
  */
 import { z } from "../deps.ts";
@@ -12,54 +13,10 @@ import {
   MOST_TEMPERATURE,
   TEMPERATURES,
 } from "../shared/temperature.ts";
-import type { JsonObject } from "./overrides.ts";
+import { EMBEDDED_POLICY } from "./environment_defaults.ts";
 
 const count = (least: number) => z.int().min(least);
 const positive = z.number().positive();
-
-/** Environment options that training starts from where a run does not say otherwise. */
-export const ENVIRONMENT_DEFAULTS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
-  // One turn and short prompts: what the embedded policy was made for.
-  str_build: { turns: 1, prompt_style: "compact" },
-  tldr: { prompt_style: "compact" },
-  arxiv: { prompt_style: "compact" },
-  house_build: { turns: 1, prompt_style: "compact", sizes: [[5, 3, 3]] },
-  bridge_build: { prompt_style: "compact" },
-  resource_gathering: { prompt_style: "compact" },
-  humaneval: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
-  coophumaneval: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
-  mbpp: { turns: 1, prompt_style: "compact", time_limit_s: 2 },
-};
-
-const code = {
-  rollout: { max_tokens: 20 },
-  budget: { joint_evaluations: 2560 },
-  optimizer: { learning_rate: 3e-4 },
-};
-
-/** Keys of a run that start elsewhere than below in an environment, for the embedded policy. */
-const TRAINING_DEFAULTS: Readonly<Record<string, JsonObject>> = {
-  // A fill is 8 tokens, and a share of a house takes up to 12 of them.
-  house_build: {
-    rollout: { max_tokens: 96 },
-    budget: { joint_evaluations: 2048 },
-    optimizer: { learning_rate: 3e-4 },
-  },
-  // Texts of 8 words and more are rewarded, at about 3 tokens a word.
-  tldr: {
-    rollout: { max_tokens: 80 },
-    budget: { joint_evaluations: 2048 },
-    optimizer: { learning_rate: 3e-4 },
-  },
-  // Texts of 128 words and more: what a policy of one's own needs (docs/environments.md).
-  arxiv: { rollout: { max_tokens: 384 } },
-  // An expression is 2 to 17 tokens.
-  ...{ humaneval: code, coophumaneval: code, mbpp: code },
-};
-
-/** What an environment starts a run with. */
-export const trainingDefaults = (environment: string): JsonObject =>
-  Object.hasOwn(TRAINING_DEFAULTS, environment) ? TRAINING_DEFAULTS[environment]! : {};
 
 const environment = z.strictObject({
   id: z.string().default("str_build"),
@@ -82,7 +39,7 @@ const lora = z.strictObject({
 
 const policy = z.strictObject({
   /** Checkpoint folder that every agent starts from. */
-  source: z.string().min(1).default("models/collm-tiny"),
+  source: z.string().min(1).default(EMBEDDED_POLICY),
   /** Of each agent, one's own: `--set policy.lora.rank=8`. */
   lora: lora.prefault({}),
 });

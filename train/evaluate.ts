@@ -12,8 +12,9 @@ import { createEnvironment } from "../shared/environments/registry.ts";
 import { oneOf, runCommand, seed, threads, whole } from "../shared/flags.ts";
 import { openStore } from "../shared/store/connect.ts";
 import { createEpisodes } from "../shared/store/episodes.ts";
-import { ENVIRONMENT_DEFAULTS, runConfig, trainingDefaults } from "./config_schema.ts";
+import { runConfig } from "./config_schema.ts";
 import { dataOption, useDataOf } from "./data.ts";
+import { environmentDefaults } from "./environment_defaults.ts";
 import {
   blindBound,
   evaluate,
@@ -61,8 +62,9 @@ export async function evaluateCheckpoint(
 ): Promise<EvaluateResult> {
   const team = readTeam(request.checkpoint);
   const id = request.environment ?? team?.environment ?? "str_build";
-  const defaults = runConfig.parse(trainingDefaults(id));
-  const saved = team?.environment === id ? team.options : ENVIRONMENT_DEFAULTS[id];
+  const start = environmentDefaults(id, request.checkpoint, request.options ?? {});
+  const defaults = runConfig.parse(start.run);
+  const saved = team?.environment === id ? team.options : start.options;
   const environment = createEnvironment(id, { ...saved, ...request.options });
   const { samples = 1 } = request;
   const seed = request.seed ?? defaults.seed;

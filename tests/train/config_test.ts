@@ -65,6 +65,46 @@ Deno.test("resolveConfig starts from the environment's own defaults, and file an
   assert.equal(own.budget.joint_evaluations, house.budget.joint_evaluations);
 });
 
+Deno.test("resolveConfig starts coding small for the embedded policy on shipped tasks, else as published", async () => {
+  const start = async (...sets: string[]) => {
+    const { environment: { options }, rollout } = await resolveConfig({ sets });
+    return [options["prompt_style"], options["turns"], rollout.max_tokens];
+  };
+  const task = { prompt: "def f(x):", test: "assert f(1) == 1", entry_point: "f" };
+  const folder = await Deno.makeTempDir();
+  const data = `environment.data=${folder}/tasks.jsonl`;
+  const rows = Array.from({ length: 40 }, (_, i) => ({ ...task, prompt: `# ${i}\ndef f(x):` }));
+  await Deno.writeTextFile(
+    `${folder}/tasks.jsonl`,
+    rows.map((row) => JSON.stringify(row)).join("\n"),
+  );
+  const own = "policy.source=/tmp/qwen";
+  try {
+    for (const id of ["humaneval", "coophumaneval", "mbpp"]) {
+      const env = `environment.id=${id}`;
+      assert.deepEqual(await start(env), ["compact", 1, 20]);
+      assert.deepEqual(
+        await start(env, "policy.source=./models/collm-tiny/", "environment.data=builtin"),
+        ["compact", 1, 20],
+      );
+      assert.deepEqual(await start(env, own), ["paper", 2, 256]);
+      assert.deepEqual(await start(env, data), ["paper", 2, 256]);
+      // What is set goes over it, and the length follows the prompts.
+      assert.deepEqual(await start(env, own, "environment.turns=1", "rollout.max_tokens=99"), [
+        ...["paper", 1, 99],
+      ]);
+      assert.deepEqual(await start(env, own, data, "environment.prompt_style=compact"), [
+        ...["compact", 1, 20],
+      ]);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  for (const [id, length] of [["tldr", 80], ["arxiv", 384]]) {
+    assert.deepEqual(await start(`environment.id=${id}`, own), ["compact", undefined, length]);
+  }
+});
+
 Deno.test("resolveConfig gives each algorithm its own options", async () => {
   const { algorithm } = await resolveConfig({
     sets: ["algorithm.generations=8"],
