@@ -81,9 +81,15 @@ export function compactPrompt(
   turn: number,
   reward: number | null,
 ): string {
-  const words = /"""([^"\n]*)/.exec(prompt)?.[1]?.replace(/\.\s*$/, "") ?? prompt.trim();
+  const words = (docstringLine(prompt) ?? prompt.trim()).replace(/\.$/, "");
   const earned = reward === null ? "" : ` r${reward.toFixed(1).replace("-0.0", "0.0")}`;
   return `t${turn}${earned} a${agent + 1} ${words}\n`;
+}
+
+/** The first line of the first docstring that says something. */
+function docstringLine(prompt: string): string | undefined {
+  const text = /("""|''')([^]*?)(?:\1|$)/.exec(prompt)?.[2] ?? "";
+  return text.split("\n").map((line) => line.trim()).find((line) => line !== "");
 }
 
 /** The functions that compact answers stand for: an expression each, in a function of its own. */

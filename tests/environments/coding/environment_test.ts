@@ -1,6 +1,7 @@
 /** The coding environments: episodes, prompts, every kind of feedback, bad actions, refusals. */
 import assert from "node:assert/strict";
 import { type CodingTools, createCoding } from "../../../shared/environments/coding/index.ts";
+import { compactPrompt } from "../../../shared/environments/coding/prompts.ts";
 import { solutionOf } from "../../../shared/environments/coding/small_set.ts";
 import type { CodingTask } from "../../../shared/environments/coding/task.ts";
 import { createEnvironment } from "../../../shared/environments/registry.ts";
@@ -215,6 +216,23 @@ sandboxTest("createCoding solves its small tasks with an expression per agent", 
   const text =
     environment.reset(environment.item("train", 0).task, 0).observations["agent_2"]!.text;
   assert.match(text, /^t1 a2 [A-Z][^\n]*, then [^\n.]*\n$/);
+});
+
+Deno.test("compactPrompt tells the first line of a docstring that says something", () => {
+  const told = (docstring: string) =>
+    compactPrompt({ ...ADD, prompt: `def add(a, b):\n    ${docstring}\n` }, 1, 1, null);
+  const [three, single] = ['"""', "'''"];
+  for (
+    const docstring of [
+      `${three}Add two numbers.${three}`,
+      `${three}\n    Add two numbers.\n    >>> add(1, 2)\n    ${three}`,
+      `${three}  \r\n\n    Add two numbers\r\n    ${three}`,
+      `r${single}\n    Add two numbers.${single}`,
+      `${three}\n    Add two numbers.`,
+    ]
+  ) assert.equal(told(docstring), "t1 a2 Add two numbers\n", docstring);
+  assert.equal(told(`${three}Say "hi".${three}`), 't1 a2 Say "hi"\n');
+  assert.equal(told(three + three), `t1 a2 def add(a, b):\n    ${three}${three}\n`);
 });
 
 sandboxTest("createCoding scores bad actions without breaking", async (sandbox) => {
