@@ -19,7 +19,7 @@ import { episodeRoutes } from "./episodes.ts";
 import { evaluationRoutes } from "./evaluations.ts";
 import { healthRoutes } from "./health.ts";
 import { openapiRoute } from "./openapi.ts";
-import { openEnvRoutes } from "./openenv.ts";
+import { checkOpenEnvBody, openEnvRoutes } from "./openenv.ts";
 import { pictureRoutes } from "./pictures.ts";
 import { runRoutes } from "./runs.ts";
 import { createSigners } from "./signing.ts";
@@ -66,7 +66,7 @@ export function createApp(deps: EdgeDeps): EdgeApp {
 
   for (const path of ["/v1/*", "/openenv/*"]) app.use(path, authenticate(edge));
   app.use("/openenv/*", limitBody(LIMITS.single));
-  app.use("/openenv/*", checkJson);
+  app.use("/openenv/*", checkOpenEnvBody);
   app.use("/v1/*", async (c, next) => {
     const { path } = c.req;
     const kind = BATCHES.test(path) ? "batch" : STEP.test(path) ? "step" : "single";

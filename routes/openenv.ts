@@ -4,6 +4,7 @@
  */
 import { type Context, type MiddlewareHandler, upgradeWebSocket, z } from "../deps.ts";
 import { CollmError } from "../shared/errors.ts";
+import { checkJson } from "../shared/wire/body.ts";
 import { agentName, environmentId, jsonObject } from "../shared/wire/fields.ts";
 import { outcome, resetData, stateQuery, stepBody } from "../shared/wire/openenv.ts";
 import { parse } from "../shared/wire/parse.ts";
@@ -33,20 +34,39 @@ const viewOf = (c: EdgeContext): View => ({
   principal: c.get("principal"),
 });
 
-/** A page in a browser could open a socket to an open edge on its machine without being asked. */
+/** A page in a browser could ask an open edge on its machine without being asked itself. */
+function refuseForeignPage(c: Context, what: string): void {
+  const origin = c.req.header("origin");
+  if (origin === undefined || URL.parse(origin)?.host === c.req.header("host")) return;
+  throw new CollmError(
+    "forbidden",
+    `Cannot ${what}: it is asked for by a page of '${origin.slice(0, 100)}'`,
+  );
+}
+
 const requireUpgrade: MiddlewareHandler = async (c, next) => {
   if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
     throw new CollmError("invalid_request", "Cannot open socket: it is no WebSocket upgrade");
   }
-  const origin = c.req.header("origin");
-  if (origin !== undefined && URL.parse(origin)?.host !== c.req.header("host")) {
-    throw new CollmError(
-      "forbidden",
-      `Cannot open socket: it is asked for by a page of '${origin.slice(0, 100)}'`,
-    );
-  }
+  refuseForeignPage(c, "open socket");
   await next();
 };
+
+const RESET = /^\/openenv\/.+\/reset$/;
+
+/**
+ * Bodies of the protocol are JSON. A reset may have none, as with OpenEnv's own server: then there
+ * is no content type by which pages would be kept out.
+ */
+export const checkOpenEnvBody: MiddlewareHandler = async (c, next) => {
+  const isReset = c.req.method === "POST" && RESET.test(c.req.path);
+  if (!isReset || await c.req.text() !== "") return await checkJson(c, next);
+  refuseForeignPage(c, "reset");
+  await next();
+};
+
+const resetBody = async ({ req }: EdgeContext): Promise<unknown> =>
+  await req.text() === "" ? {} : await req.json();
 
 /** The paths of one view, in the edge's own document. */
 function document({ openAPIRegistry }: EdgeApp, base: string): void {
@@ -137,12 +157,8 @@ export function openEnvRoutes(app: EdgeApp, edge: Edge): void {
     app.post(`${base}/reset`, async (c) => {
       const view = viewOf(c);
       environmentOf(edge, view);
-      const { seen } = await resetEpisode(
-        edge,
-        view,
-        parse(resetData, await c.req.json(), "the body"),
-      );
-      return c.json(seen);
+      const data = parse(resetData, await resetBody(c), "the body");
+      return c.json((await resetEpisode(edge, view, data)).seen);
     });
 
     app.post(`${base}/step`, async (c) => {

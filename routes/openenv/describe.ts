@@ -70,7 +70,9 @@ export function documentOf(environment: Environment, agent: string | null, versi
   const answer = (description: string, schema: Schema) => (
     { responses: { 200: { description, ...json(schema) } } }
   );
-  const bodyOf = (schema: Schema) => ({ requestBody: { required: true, ...json(schema) } });
+  const bodyOf = (schema: Schema, required = true) => (
+    { requestBody: { required, ...json(schema) } }
+  );
   const input = (schema: z.ZodType) => z.toJSONSchema(schema, { io: "input" }) as Schema;
   const step = input(stepBody) as { properties: Record<string, Schema> };
   const outcome = object({
@@ -88,7 +90,7 @@ export function documentOf(environment: Environment, agent: string | null, versi
       "/reset": {
         post: {
           summary: "Open an episode",
-          ...bodyOf(input(resetData)),
+          ...bodyOf(input(resetData), false),
           ...answer("First observation", outcome),
         },
       },
