@@ -57,6 +57,20 @@ Deno.test("createEnvironment refuses bad option values and names them", () => {
   assert.match(message({ ...compact, provide_graph: false }), /needs prompt_style 'paper'/);
 });
 
+Deno.test("createEnvironment takes compat where there is a published implementation, else says why not", () => {
+  const without = ["bridge_build", "resource_gathering"];
+  for (const id of environmentIds().filter((id) => !without.includes(id))) {
+    assert.equal(createEnvironment(id, { compat: "reference" }).options["compat"], "reference", id);
+  }
+  for (const id of without) {
+    assert.equal(
+      refusal(() => createEnvironment(id, { compat: "reference" })).message,
+      `Cannot create environment '${id}': it has no option 'compat', since there is no published ` +
+        "implementation to follow",
+    );
+  }
+});
+
 Deno.test("options and inline tasks are refused in one sentence with the whole path of the key", () => {
   const of = (json: string) => JSON.parse(json) as Record<string, unknown>;
   const created = (id: string, json: string) =>

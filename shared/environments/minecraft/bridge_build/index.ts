@@ -6,10 +6,10 @@
 import { z } from "../../../../deps.ts";
 import { actionTexts } from "../../actions.ts";
 import type { PureEnvironment } from "../../environment.ts";
-import { readFields } from "../../options.ts";
 import { readAction } from "../grid/actions.ts";
 import { gridEpisodes } from "../grid/episodes.ts";
 import { reach } from "../grid/grid.ts";
+import { readGridOptions } from "../grid/options.ts";
 import { renderGrid } from "../grid/render.ts";
 import { GRID_SPLITS, gridItem, readGridId } from "../grid/splits.ts";
 import { gridObservation, knownText } from "../grid/team.ts";
@@ -52,7 +52,7 @@ const COLOURS = {
 export function createBridgeBuild(
   input: Record<string, unknown> = {},
 ): PureEnvironment<BridgeTask, BridgeState> {
-  const options = readFields(OPTIONS, input, `Cannot create environment '${ID}'`, "option");
+  const options = readGridOptions(ID, OPTIONS, input);
   const { width, height, view, steps } = options;
   const turns = options.turns ?? 5 * Math.max(width, height);
   const rules = rulesText(view, steps, turns);

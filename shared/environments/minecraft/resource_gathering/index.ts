@@ -6,10 +6,10 @@
 import { z } from "../../../../deps.ts";
 import { actionTexts } from "../../actions.ts";
 import type { PureEnvironment } from "../../environment.ts";
-import { readFields } from "../../options.ts";
 import { readAction } from "../grid/actions.ts";
 import { gridEpisodes } from "../grid/episodes.ts";
 import { reach } from "../grid/grid.ts";
+import { readGridOptions } from "../grid/options.ts";
 import { renderGrid } from "../grid/render.ts";
 import { GRID_SPLITS, gridItem, readGridId } from "../grid/splits.ts";
 import { gridObservation, knownText } from "../grid/team.ts";
@@ -54,7 +54,7 @@ const COLOURS = { ".": "#cfe3b4", "#": "#5d6168", W: "#3f7a4d", S: "#8f959e", I:
 export function createResourceGathering(
   input: Record<string, unknown> = {},
 ): PureEnvironment<GatheringTask, GatheringState> {
-  const options = readFields(OPTIONS, input, `Cannot create environment '${ID}'`, "option");
+  const options = readGridOptions(ID, OPTIONS, input);
   const { width, height, turns, view, steps, shaping } = options;
 
   function item(split: string, index: number, size: [number, number] = [width, height]) {
