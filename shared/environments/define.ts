@@ -163,7 +163,9 @@ function build<Task, State>(
       throw new CollmError("invalid_request", `Cannot play ${show(input)}: '${id}' has items only`);
     }
     const [, split = "", index = ""] = /^(.*)_(\d{1,15})$/.exec(input.slice(id.length + 1)) ?? [];
-    if (input.startsWith(`${id}_`) && Object.hasOwn(items, split)) return item(split, +index);
+    // Written as `item` writes it: 01 is no item 1.
+    const exact = input === `${id}_${split}_${+index}` && Object.hasOwn(items, split);
+    if (exact) return item(split, +index);
     throw new CollmError("not_found", `Cannot find item '${input.slice(0, 60)}' of '${id}'`);
   }
 

@@ -176,5 +176,18 @@ Deno.test("defineEnvironment refuses wrong options, items and tasks", () => {
     refusal(() => environment.task("other_1")),
     /Cannot find item 'other_1' of 'small'$/,
   );
+  const { id } = environment.item("train", 0);
+  assert.equal(environment.task(id).id, id);
+  for (
+    const name of [
+      ...["small_train_00", "small_train_", "small_train_-0", "small_train_0 ", "small_train_0_0"],
+      ...["small_eval_0", "small__0", "smal_train_0", "other_train_0", "xsmall_train_0", "train_0"],
+    ]
+  ) {
+    assert.equal(
+      refusal(() => environment.task(name)),
+      `Cannot find item '${name}' of 'small'`,
+    );
+  }
   assert.match(refusal(() => environment.task({ a: 1 })), /'small' has items only$/);
 });
