@@ -1,7 +1,7 @@
 /**
  * Rows of MBPP as coding tasks: `prompt` (or `text`), `code`, `test_list`, and `test_imports` or
- * `test_setup_code`. The wanted function is the one of the solution that its tests call; of the
- * solution agents see its head, and imports and classes that the head or the tests need.
+ * `test_setup_code`. The wanted function is the one of the solution that its tests are about; of it
+ * agents see the head, and what of the rest the head or the tests need.
  * Leaves out `challenge_test_list`, by which MBPP's own scores do not go.
  */
 import type { Row } from "../data/data_set.ts";
@@ -19,11 +19,12 @@ export function mbppTask(row: Row): CodingTask | undefined {
   const chunks = chunksOf(code, linesOf(code));
   const entry = entryOf(asserts, chunks);
   if (entry === undefined) return undefined;
-  const solution = chunks.findLast(({ kind, name }) => kind === "function" && name === entry);
-  const head = solution ? headOf(code, solution) : `def ${entry}(*args):`;
+  const head = headOf(entry, chunks);
   const setup = [row["test_imports"], row["imports"], row["test_setup_code"]].flatMap(textsOf);
   const tests = [...setup, ...asserts].join("\n");
-  const needed = neededBy([`${head} pass`, tests], chunks);
+  // What binds the wanted name is the solution, be it a lambda or an import.
+  const others = chunks.filter(({ binds }) => !binds.has(entry));
+  const needed = neededBy([`${head} pass`, tests], others);
   const imports = needed.filter(({ kind }) => kind === "import").map(({ text }) => text);
   const given = needed.map(({ text }) => `${text}\n\n`).join("");
   const lines = [...imports.filter((line) => !setup.includes(line)), tests].join("\n");
@@ -51,25 +52,77 @@ const AROUND = new Set(
     "range repr reversed round set sorted str sum tuple type zip").split(" "),
 );
 
-/** The last function of the solution that a test calls; without a solution, the first call. */
+/**
+ * The function that tests are about: of those of the solution one that every test names; of several
+ * the one that most tests compare, outside of the others; then the last defined. Without a solution
+ * the first that is called.
+ */
 function entryOf(asserts: readonly string[], chunks: readonly Chunk[]): string | undefined {
-  const called = asserts.flatMap((text) => linesOf(text)).flatMap(({ tokens }) =>
-    tokens.filter((token, i) =>
-      token.kind === "name" && tokens[i + 1]?.text === "(" && tokens[i - 1]?.text !== "." &&
-      namesOf([{ start: 0, end: 0, indent: 0, tokens: [token] }], 0, 1).reads.size > 0
-    ).map((token) => token.text)
+  const tokens = asserts.map((text) => linesOf(text).flatMap((line) => line.tokens));
+  const called = new Set(tokens.flatMap(callsIn));
+  const defined = chunks.flatMap(({ kind, name, binds }) =>
+    kind === "function"
+      ? [name]
+      : kind === "other"
+      ? [...binds].filter((bound) => called.has(bound))
+      : []
   );
-  const defined = chunks.findLast(({ kind, name }) => kind === "function" && called.includes(name));
-  return defined?.name ?? called.find((name) => !AROUND.has(name));
+  const found = tokens.map((test) => usesIn(test, new Set(defined))).filter(({ size }) => size > 0);
+  if (found.length === 0) return [...called].find((name) => !AROUND.has(name));
+  const everywhere = defined.filter((name) => found.every((uses) => uses.has(name)));
+  const wanted = everywhere.length > 0 ? everywhere : defined;
+  const outermost = found.map((uses) =>
+    [...uses].filter(([name]) => wanted.includes(name)).reduce((a, b) => b[1] < a[1] ? b : a)[0]
+  );
+  const tests = (name: string) => outermost.filter((one) => one === name).length;
+  return wanted.toReversed().reduce((best, name) => tests(name) > tests(best) ? name : best);
 }
 
-/** Head of a function up to its colon, without decorators. */
-function headOf(code: string, { lines }: Chunk): string {
-  const { tokens } = lines.find((line) => definedBy(line.tokens))!;
-  return code.slice(tokens[0]!.start, tokens[outside(tokens, ":")]?.end ?? tokens.at(-1)!.end);
+/** Names that are called, no methods. */
+const callsIn = (tokens: readonly Token[]): string[] =>
+  tokens.filter((token, i) =>
+    token.kind === "name" && tokens[i + 1]?.text === "(" && tokens[i - 1]?.text !== "." &&
+    namesOf([{ start: 0, end: 0, indent: 0, tokens: [token] }], 0, 1).reads.size > 0
+  ).map(({ text }) => text);
+
+/** Names that a test uses, in order, each with the least number of calls of such names around it. */
+function usesIn(tokens: readonly Token[], names: ReadonlySet<string>): Map<string, number> {
+  const uses = new Map<string, number>();
+  const open: number[] = [];
+  for (const [i, token] of tokens.entries()) {
+    while (open.length > 0 && token.depth <= open.at(-1)! && token.text !== "(") open.pop();
+    if (token.kind !== "name" || !names.has(token.text) || tokens[i - 1]?.text === ".") continue;
+    uses.set(token.text, Math.min(uses.get(token.text) ?? Infinity, open.length));
+    if (tokens[i + 1]?.text === "(") open.push(token.depth);
+  }
+  return uses;
 }
 
-/** Imports, classes and constants of a solution that some texts need, with what these need. */
+/** Head of a solution's function up to its colon, without decorators; a lambda's as one. */
+function headOf(entry: string, chunks: readonly Chunk[]): string {
+  for (const { kind, text } of chunks.filter(({ binds }) => binds.has(entry)).toReversed()) {
+    if (kind === "class") continue;
+    const lines = linesOf(text);
+    const tokens = lines.find((line) => definedBy(line.tokens)?.name === entry)?.tokens;
+    if (tokens) {
+      return text.slice(tokens[0]!.start, tokens[outside(tokens, ":")]?.end ?? tokens.at(-1)!.end);
+    }
+    const parameters = lambdaOf(lines[0]!.tokens, text);
+    if (parameters !== undefined) return `def ${entry}(${parameters}):`;
+  }
+  return `def ${entry}(*args):`;
+}
+
+/** Parameters of the lambda that a statement gives to a name. */
+function lambdaOf(statement: readonly Token[], text: string): string | undefined {
+  const at = statement.findIndex((token) => isName(token, "lambda"));
+  const tokens = statement.slice(at);
+  const before = statement.slice(0, Math.max(at, 0)).findLast((token) => token.text !== "(");
+  const colon = tokens[outside(tokens, ":")];
+  return before?.text === "=" && colon ? text.slice(tokens[0]!.end, colon.start).trim() : undefined;
+}
+
+/** Of a solution's imports, definitions and constants those that some texts need, with their own. */
 function neededBy(texts: readonly string[], chunks: readonly Chunk[]): Chunk[] {
   const readBy = (text: string): Set<string> => {
     const lines = linesOf(text);
@@ -79,9 +132,8 @@ function neededBy(texts: readonly string[], chunks: readonly Chunk[]): Chunk[] {
   const needed = new Set<Chunk>();
   for (let reads = look.pop(); reads !== undefined; reads = look.pop()) {
     for (const chunk of chunks) {
-      const names = chunk.kind === "class" ? [chunk.name] : [...chunk.binds];
-      const known = chunk.kind === "function" || needed.has(chunk);
-      if (known || !names.some((name) => reads!.has(name))) continue;
+      const names = chunk.name === "" ? [...chunk.binds] : [chunk.name];
+      if (needed.has(chunk) || !names.some((name) => reads!.has(name))) continue;
       needed.add(chunk);
       look.push(chunk.reads);
     }

@@ -102,6 +102,12 @@ const ROWS: Record<string, Record<string, unknown>> = {
     code: "from typing import List\nN = 1\ndef more(x: List[int], n=N): return x[0] + n",
     test_list: ["assert not more([1]) != 2", "assert more([1], n=2) == 3"],
   },
+  function_beside: {
+    ...{ prompt: "Depth.", test_imports: [] },
+    code: "def depth(t):\n    return 1 + max(map(depth, t), default=0)\n" +
+      "def leaf():\n    return []\ndef tree(n):\n    return [leaf()] * n",
+    test_list: ["assert depth(tree(2)) == 2", "assert depth(tree(0)) == len(tree(1))"],
+  },
   setup: {
     ...{ text: "Longest.", test_setup_code: "words = ['a', 'bc']\nlimit = 2" },
     code: "def longest(ws):\n    return max(map(len, ws))",
@@ -112,7 +118,7 @@ const ROWS: Record<string, Record<string, unknown>> = {
 sandboxTest("taskOfRow makes tasks of rows of MBPP that their solutions pass", async (sandbox) => {
   for (const [name, row] of Object.entries(ROWS)) {
     const task = taskOfRow(row, name);
-    assert.doesNotMatch(task.prompt, /return|sum\(|isclose/, name);
+    assert.doesNotMatch(task.prompt, /return (?!\[)|sum\(|isclose/, name);
     const score = async (main: string) => {
       const setting = { reference: false, time_limit_s: 10 };
       return (await judge(sandbox, task, { aux: "", main }, setting)).reward;
@@ -127,6 +133,51 @@ sandboxTest("taskOfRow makes tasks of rows of MBPP that their solutions pass", a
     taskOfRow({ text: "x", test_list: ["assert math.floor(sorted(f(1))) == 2"] }, "").entry_point,
     "f",
   );
+});
+
+Deno.test("taskOfRow shows nothing of a solution that is no def", () => {
+  const shown = (code: string, test = "assert area(2) == 4") =>
+    taskOfRow({ text: "Area.", code, test_list: [test] }, "row 0").prompt;
+  const prompt = (parameters: string) => `def area(${parameters}):\n    """Area."""\n`;
+  assert.equal(shown("area = lambda r: r * r"), prompt("r"));
+  assert.equal(shown("area = (lambda r, k={1: 2}, *a: r * k[1])"), prompt("r, k={1: 2}, *a"));
+  assert.equal(shown("area: F = lambda r: lambda: r"), prompt("r"));
+  assert.equal(shown("area = lambda: 4", "assert area() == 4"), prompt(""));
+  for (
+    const code of [
+      ...["area = partial(lambda a, r: r * r, 1)", "from m import area", "area = other"],
+      "class area:\n    def __init__(self, r):\n        self.r = r * r",
+    ]
+  ) assert.equal(shown(code), prompt("*args"), code);
+  assert.equal(shown("def area(r):\n    return r * r\narea = memo(area)"), prompt("r"));
+  assert.equal(shown("try:\n    def area(r): return r * r\nexcept E:\n    pass"), prompt("r"));
+  assert.equal(
+    shown("N = 2\nx = 1\narea = lambda r, n=N: r * n", "assert area(2) == 4"),
+    `N = 2\n\n${prompt("r, n=N")}`,
+  );
+});
+
+Deno.test("taskOfRow takes the function that tests are about where they call several", () => {
+  const entry = (names: string, ...test_list: string[]) => {
+    const code = names.split(" ").map((name) => `def ${name}(x):\n    return x`).join("\n");
+    return taskOfRow({ text: "x", code, test_list }, "row 0").entry_point;
+  };
+  const depth = ["assert depth(tree([1])) == 1", "assert depth(tree([1, [2]])) == 2"];
+  for (const names of ["tree depth", "depth tree", "helper depth tree"]) {
+    assert.equal(entry(names, ...depth), "depth", names);
+    assert.equal(entry(names, "assert 1 == depth(tree([1]))", depth[1]!), "depth");
+    assert.equal(entry(names, "assert sorted(set(depth(tree(1)))) == [1]"), "depth");
+    assert.equal(
+      entry(names, "t = tree([1])\nassert depth(t) == 1", "assert depth([]) == 0"),
+      "depth",
+    );
+  }
+  // The one of all tests, wherever it stands.
+  assert.equal(entry("f g", "assert g(f(1)) == 1", "assert f(2) == 2"), "f");
+  assert.equal(entry("g f", "assert g(f(1)) == 1", "assert f(2) == 2"), "f");
+  assert.equal(entry("g f", "assert g(1) == f(1)", "assert g(2) == f(2)"), "g");
+  assert.equal(entry("f", "assert list(map(f, [1])) == [1]"), "f");
+  assert.equal(entry("f g", "assert x.g(f(1)) == 1"), "f");
 });
 
 sandboxTest(
