@@ -129,7 +129,7 @@ export function createCoding(
         : [],
       edits: expert ? await expertEdits(expert, task, report) : null,
     };
-    const prompts = firstPrompts(task, options.agents, options.prompt_style);
+    const prompts = firstPrompts(task, options.agents, options.prompt_style, reference);
     return perAgent(
       agents,
       texts.map((text, agent) => {
@@ -154,7 +154,7 @@ export function createCoding(
       typeof input === "string" ? findItem(id, tasks(), input) : inlineTask(id, input),
 
     reset(task) {
-      const prompts = firstPrompts(task, options.agents, options.prompt_style);
+      const prompts = firstPrompts(task, options.agents, options.prompt_style, reference);
       return {
         state: { turn: 1 },
         observations: perAgent(agents, prompts.map((text) => plain(1, text))),

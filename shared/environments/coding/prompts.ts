@@ -7,9 +7,14 @@ import type { CodingTask } from "./task.ts";
 export const PROMPT_STYLES = ["paper", "compact"] as const;
 export type PromptStyle = typeof PROMPT_STYLES[number];
 
-/** Parameters of the first function head in a problem's text; "" where none is found. */
-export function parametersOf(prompt: string): string {
-  for (const { 0: head, index } of prompt.matchAll(/def\s+\w+\s*\(/g)) {
+/**
+ * Parameters of a function head in a problem's text: of the last one by that name, else of the first
+ * with some, as published; "" where none is found.
+ */
+export function parametersOf(prompt: string, name?: string): string {
+  const heads = [...prompt.matchAll(/def\s+(\w+)\s*\(/g)];
+  const own = heads.findLast((head) => head[1] === name);
+  for (const { 0: head, index } of own ? [own] : heads) {
     const start = index + head.length;
     const end = prompt.indexOf(")", start);
     if (end < 0) return "";
@@ -25,12 +30,18 @@ const RULES = [
 ];
 
 /** Prompts in playing order; a single agent gets the main function's. */
-export function firstPrompts(task: CodingTask, agents: 1 | 2, style: PromptStyle): string[] {
+export function firstPrompts(
+  task: CodingTask,
+  agents: 1 | 2,
+  style: PromptStyle,
+  reference = false,
+): string[] {
   const { prompt, entry_point: name } = task;
   if (style === "compact") {
     return Array.from({ length: agents }, (_, agent) => compactPrompt(task, agent, 1, null));
   }
-  const head = `${name}(${parametersOf(prompt)})`;
+  const parameters = parametersOf(prompt, reference ? undefined : name);
+  const head = `${name}(${parameters})`;
   const main = [
     `You write the main function that solves this problem.`,
     "",
@@ -51,7 +62,7 @@ export function firstPrompts(task: CodingTask, agents: 1 | 2, style: PromptStyle
     "Instructions:",
     ...RULES,
     `- Define exactly one function, named aux, with the parameters of the problem's function: ` +
-    `aux(${parametersOf(prompt)})`,
+    `aux(${parameters})`,
     `- Another agent writes ${name} and may call aux(...)`,
     "",
     "Your function aux:",
@@ -94,7 +105,7 @@ function docstringLine(prompt: string): string | undefined {
 
 /** The functions that compact answers stand for: an expression each, in a function of its own. */
 export function expandCompact(task: CodingTask, texts: readonly string[]): string[] {
-  const parameters = parametersOf(task.prompt) || "x";
+  const parameters = parametersOf(task.prompt, task.entry_point) || "x";
   const names = texts.length === 1 ? [task.entry_point] : ["aux", task.entry_point];
   return texts.map((text, agent) => {
     const expression = text.split("\n", 1)[0]!.trim();

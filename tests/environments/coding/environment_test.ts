@@ -218,6 +218,16 @@ sandboxTest("createCoding solves its small tasks with an expression per agent", 
   assert.match(text, /^t1 a2 [A-Z][^\n]*, then [^\n.]*\n$/);
 });
 
+Deno.test("createCoding tells the parameters of the wanted function, not of a helper in the problem", () => {
+  const prompt = "def help(a, b):\n    return a\n\ndef add(c):\n    pass\n";
+  for (const [compat, parameters] of [["fixed", "c"], ["reference", "a, b"]]) {
+    const environment = createCoding("humaneval", { compat });
+    const { observations } = environment.reset({ ...ADD, prompt }, 0);
+    const [aux, main] = ["agent_1", "agent_2"].map((agent) => observations[agent]!.text);
+    assert.ok(aux!.includes(`: aux(${parameters})\n`) && main!.includes(`: add(${parameters})\n`));
+  }
+});
+
 Deno.test("compactPrompt tells the first line of a docstring that says something", () => {
   const told = (docstring: string) =>
     compactPrompt({ ...ADD, prompt: `def add(a, b):\n    ${docstring}\n` }, 1, 1, null);
