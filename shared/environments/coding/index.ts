@@ -151,7 +151,7 @@ export function createCoding(
     splits: () => splitInfos(options.data, tasks()),
     item: (split, index) => itemOf(id, tasks(), split, index),
     task: (input) =>
-      typeof input === "string" ? findItem(id, tasks(), input) : inlineTask(id, input),
+      typeof input === "string" ? findItem(id, tasks(), input) : inlineTask(id, input, reference),
 
     reset(task) {
       const prompts = firstPrompts(task, options.agents, options.prompt_style, reference);
