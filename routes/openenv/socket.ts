@@ -103,8 +103,8 @@ export function createSession(
     const handler = Object.hasOwn(handlers, type) ? handlers[type] : undefined;
     if (!handler) {
       const known = [...Object.keys(handlers), "close"].join(", ");
-      const name = type.slice(0, 60);
-      throw new Refusal("UNKNOWN_TYPE", `Cannot take message of type '${name}': known: ${known}`);
+      const what = type === "" ? "without a type" : `of type '${type.slice(0, 60)}'`;
+      throw new Refusal("UNKNOWN_TYPE", `Cannot take message ${what}: known: ${known}`);
     }
     connection.send(JSON.stringify(await handler(data)));
   }

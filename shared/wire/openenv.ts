@@ -64,8 +64,11 @@ export const stepBody = message({
 
 export const stateQuery = message({ episode_id: episodeId });
 
-/** What a socket takes; `data` is read by its type. */
-export const socketMessage = z.object({ type: z.string(), data: jsonObject.default({}) });
+/** What a socket takes; `data` is read by its type, and no type is an unknown one. */
+export const socketMessage = z.object({
+  type: z.string().default(""),
+  data: jsonObject.default({}),
+});
 
 export const outcome = z.object({
   observation: jsonObject,
